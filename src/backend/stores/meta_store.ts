@@ -1,0 +1,134 @@
+/**
+ * What the server needs of a database. Every implementation passes `tests/conformance/meta_store.ts`.
+ *
+ * Promises: a commit is atomic, and durable when its promise resolves (G1, G2); repeating it
+ * changes nothing and returns the first outcome (G3); in each ledger `seq` is 1, 2, 3 … in commit
+ * order (G4); a commit that names blobs which are not stored changes nothing (G9); the bytes of a
+ * blob never change once a commit has named it (G10).
+ */
+
+import type { BlobRef, Meta, StoreName } from "../../protocol/model.ts";
+
+/** A ledger's full name, `tenant/ledger`; parsed at the door. */
+export type LedgerId = string;
+
+/** A blob that a commit brings: small ones with their bytes, others stored in the blob store before. */
+export interface NewBlob extends BlobRef {
+  /** SHA-256 of the stored bytes. */
+  readonly digest: Uint8Array;
+  readonly size: number;
+  /** Present when the database itself keeps the bytes. */
+  readonly bytes?: Uint8Array | undefined;
+}
+
+/** A blob that the ledger holds. */
+export type StoredBlob = NewBlob;
+
+/** One client's commit. */
+export interface Commit {
+  readonly ledger: LedgerId;
+  readonly blobs: readonly NewBlob[];
+  readonly metas: readonly Meta[];
+  readonly keys: readonly string[];
+  /** CIDs of metas that these metas cover: they leave the heads and stay in history. */
+  readonly supersedes: readonly string[];
+  /** Blobs no reader of the new heads needs: they leave the inventory and stay readable. */
+  readonly retires: readonly BlobRef[];
+  /** Whether the first commit may create the ledger. */
+  readonly create: boolean;
+}
+
+/** What became of a commit. One that is refused changes nothing and harms no neighbour in its batch. */
+export type Outcome =
+  | {
+    readonly kind: "done";
+    /** Seq of its last meta; of the ledger's head when it had none. */
+    readonly seq: number;
+    /** Metas that were new, in order: `seq - fresh.length + 1 … seq`. Empty for a repeat. */
+    readonly fresh: readonly Meta[];
+    /** Keys that the ledger did not have. */
+    readonly keys: readonly string[];
+    /** Blobs that the ledger did not have. */
+    readonly blobs: readonly StoredBlob[];
+  }
+  | { readonly kind: "missing"; readonly blobs: readonly BlobRef[] }
+  | { readonly kind: "unknown-ledger" };
+
+/** A stretch of a ledger's log. */
+export interface LogPage {
+  /** Metas in order of `seq`. */
+  readonly metas: readonly Meta[];
+  /** Keys that came with them. */
+  readonly keys: readonly string[];
+  /** Seq of the last meta of the page; of the head when the page reaches it. */
+  readonly seq: number;
+  /** Whether the log goes on behind `seq`. */
+  readonly more: boolean;
+}
+
+/** A ledger as a fresh reader needs it. */
+export interface Heads {
+  readonly metas: readonly Meta[];
+  readonly keys: readonly string[];
+  /** The ledger's head. */
+  readonly seq: number;
+}
+
+/** The bounds of what can be read of a ledger. */
+export interface LogBounds {
+  /** The lowest `seq` after which the log is whole: a cursor below it starts from the heads. */
+  readonly floor: number;
+  /** The highest `seq`. */
+  readonly head: number;
+}
+
+/** A device's own record. */
+export interface WalRecord {
+  /** 1, 2, 3 … with each write; 0 when there is no record. */
+  readonly version: number;
+  readonly bytes: Uint8Array | null;
+}
+
+/** Names a record of a device. */
+export interface WalKey {
+  readonly ledger: LedgerId;
+  /** Whose record: the token's subject. */
+  readonly owner: string;
+  readonly name: string;
+}
+
+/** The database behind the server. */
+export interface MetaStore extends AsyncDisposable {
+  /** Names this history: it changes whenever what was acknowledged may have been undone. */
+  readonly epoch: string;
+
+  /** Commits several clients' commits in one durable step; outcomes come in the order given. */
+  commit(commits: readonly Commit[]): Promise<readonly Outcome[]>;
+
+  /** The bounds of a ledger; nothing when it does not exist. */
+  bounds(ledger: LedgerId): Promise<LogBounds | undefined>;
+  /** At most `limit` metas behind `afterSeq`. */
+  log(ledger: LedgerId, afterSeq: number, limit: number): Promise<LogPage>;
+  /** The metas that nothing supersedes, oldest first, with all keys. */
+  heads(ledger: LedgerId): Promise<Heads>;
+  /** Takes metas out of the heads; takes a `seq` of its own and raises the floor to it. */
+  deleteMetas(ledger: LedgerId, cids: readonly string[]): Promise<number>;
+
+  /** Those of the blobs that a commit of this ledger has named, in the order asked. */
+  findBlobs(ledger: LedgerId, refs: readonly BlobRef[]): Promise<readonly StoredBlob[]>;
+  /** Blobs in use (`car` store, not retired), newest first, without their bytes. */
+  inventory(ledger: LedgerId, limit: number): Promise<readonly { readonly store: StoreName; readonly cid: string; readonly size: number }[]>;
+
+  getWal(key: WalKey): Promise<WalRecord>;
+  /** Writes if the record is at `version`; gives the record's version now and whether it wrote. */
+  putWal(key: WalKey, version: number, bytes: Uint8Array): Promise<CompareAndSet>;
+  /** Removes if the record is at `version`. */
+  deleteWal(key: WalKey, version: number): Promise<CompareAndSet>;
+}
+
+/** Outcome of a compare-and-set. */
+export interface CompareAndSet {
+  readonly done: boolean;
+  /** The version the record has now. */
+  readonly version: number;
+}

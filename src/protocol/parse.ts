@@ -1,0 +1,45 @@
+/** The door: turns unknown values into parameters, results and notices, by the row's schema. */
+
+import * as v from "valibot";
+import { HearthError } from "./errors.ts";
+import {
+  type MethodName,
+  methods,
+  type NotificationName,
+  notifications,
+  type Notice,
+  type Params,
+  type Result,
+} from "./methods.ts";
+
+/**
+ * Parses the parameters of a call.
+ *
+ * @throws {HearthError} `BAD_PARAMS` naming the first field that does not fit (never its content)
+ */
+export function parseParams<M extends MethodName>(method: M, params: unknown): Params<M> {
+  // The compiler cannot see that the row's schema and `Params<M>` belong to the same `M`.
+  return parse(methods[method].params, params, `${method} parameters`) as Params<M>;
+}
+
+/** Parses the result of a call. @throws {HearthError} `BAD_PARAMS` when it does not fit */
+export function parseResult<M extends MethodName>(method: M, result: unknown): Result<M> {
+  return parse(methods[method].result, result, `${method} result`) as Result<M>;
+}
+
+/** Parses the body of a notification. @throws {HearthError} `BAD_PARAMS` when it does not fit */
+export function parseNotice<N extends NotificationName>(name: N, body: unknown): Notice<N> {
+  return parse(notifications[name], body, `${name} notification`) as Notice<N>;
+}
+
+function parse(schema: v.GenericSchema, value: unknown, what: string): unknown {
+  const parsed = v.safeParse(schema, value, { abortEarly: true });
+  if (parsed.success) return parsed.output;
+  const issue = parsed.issues[0];
+  const field = v.getDotPath(issue) ?? "the value";
+  // The library's own messages quote the input, which may be a secret: only its type is told.
+  const expected = issue.type === "check" || issue.type === "regex"
+    ? issue.message
+    : `expected ${issue.expected ?? "another value"}`;
+  throw new HearthError("BAD_PARAMS", `Cannot read ${what}: ${field} ${expected}`);
+}
