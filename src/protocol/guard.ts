@@ -17,9 +17,11 @@ export interface GuardLimits {
 }
 
 /** Most entries of one map: every map of this protocol has a handful of fixed keys. */
-const maxMapEntries = 32;
+const maxMapEntries = 16;
 /** Longest key of a map, in bytes. */
 const maxKeyBytes = 32;
+/** Decoders disagree on what it means in an object: some set its prototype, some throw. */
+const prototypeKey = new TextEncoder().encode("__proto__");
 
 /**
  * Refuses a message that a decoder should never see.
@@ -51,6 +53,7 @@ class Guard {
   }
 
   value(depth: number): void {
+    this.#count(1);
     const type = this.#uint(1);
     if (type <= 0x7f || type >= 0xe0) return;
     if (type <= 0x8f) return this.#map(type & 0x0f, depth);
@@ -114,6 +117,7 @@ class Guard {
 
   #map(length: number, depth: number): void {
     if (length > maxMapEntries) this.refuse(`has a map of ${length} entries`);
+    this.#count(length);
     this.#enter(2 * length, depth);
     const keys: Uint8Array[] = [];
     for (let index = 0; index < length; index++) {
@@ -130,13 +134,17 @@ class Guard {
     this.#text(length);
     const key = this.#bytes.subarray(start, this.#at);
     if (others.some((other) => equalBytes(other, key))) this.refuse("names a key twice");
+    if (equalBytes(key, prototypeKey)) this.refuse("has a key that no map may have");
     return key;
+  }
+
+  #count(items: number): void {
+    this.#itemsLeft -= items;
+    if (this.#itemsLeft < 0) this.refuse("holds too many values");
   }
 
   #enter(length: number, depth: number): void {
     if (depth >= this.#maxDepth) this.refuse(`is nested deeper than ${this.#maxDepth}`);
-    this.#itemsLeft -= length;
-    if (this.#itemsLeft < 0) this.refuse("holds too many values");
     // Every value needs a byte at least, so a length beyond the rest of the message is a lie.
     if (length > this.#bytes.length - this.#at) this.refuse("ends too early");
   }
@@ -145,6 +153,10 @@ class Guard {
     const start = this.#at;
     this.#skip(length);
     if (!isUtf8(this.#bytes, start, this.#at)) this.refuse("has text that is not UTF-8");
+    // Decoders disagree on it too: `TextDecoder` drops it, others keep it.
+    if (hasByteOrderMark(this.#bytes, start, this.#at)) {
+      this.refuse("has text with a byte order mark");
+    }
   }
 
   #finite(value: number): void {
@@ -175,7 +187,16 @@ class Guard {
 }
 
 function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) {
+    if (a[at] !== b[at]) return false;
+  }
+  return true;
+}
+
+function hasByteOrderMark(bytes: Uint8Array, start: number, end: number): boolean {
+  return end - start >= 3 && bytes[start] === 0xef && bytes[start + 1] === 0xbb &&
+    bytes[start + 2] === 0xbf;
 }
 
 /** Well-formed UTF-8 by RFC 3629 §4: shortest form, no surrogates, nothing above U+10FFFF. */

@@ -76,7 +76,7 @@ export interface Changes {
 
 const bytes = v.custom<Uint8Array>((value) => value instanceof Uint8Array, "must be binary");
 const digest = v.pipe(bytes, v.check((value) => value.length === 32, "must be 32 bytes"));
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const count = v.pipe(v.number(), v.safeInteger("must be an integer"), v.minValue(0));
 
 /** Binary of at most so many bytes. */
 export function bytesUpTo(maxBytes: number) {
@@ -91,7 +91,10 @@ export function listOf<const S extends v.GenericSchema>(item: S, maxItems = maxL
 /** `tenant/ledger`: two names of letters, digits, `.`, `_` and `-`, each up to 64 long. */
 export const ledgerSchema = v.pipe(
   v.string(),
-  v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\/[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, "is no tenant/ledger"),
+  v.regex(
+    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\/[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
+    "is no tenant/ledger",
+  ),
 );
 
 export const cidSchema = v.pipe(v.string(), v.check(isCid, "is no CID (v1, base32, sha2-256)"));

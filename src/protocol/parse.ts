@@ -5,9 +5,9 @@ import { HearthError } from "./errors.ts";
 import {
   type MethodName,
   methods,
+  type Notice,
   type NotificationName,
   notifications,
-  type Notice,
   type Params,
   type Result,
 } from "./methods.ts";
@@ -35,11 +35,27 @@ export function parseNotice<N extends NotificationName>(name: N, body: unknown):
 function parse(schema: v.GenericSchema, value: unknown, what: string): unknown {
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
-  const issue = parsed.issues[0];
-  const field = v.getDotPath(issue) ?? "the value";
-  // The library's own messages quote the input, which may be a secret: only its type is told.
-  const expected = issue.type === "check" || issue.type === "regex"
-    ? issue.message
-    : `expected ${issue.expected ?? "another value"}`;
-  throw new HearthError("BAD_PARAMS", `Cannot read ${what}: ${field} ${expected}`);
+  throw new HearthError("BAD_PARAMS", `Cannot read ${what}: ${describe(parsed.issues[0])}`);
+}
+
+/** Schemas of these kinds carry messages of ours. */
+const ownMessage: ReadonlySet<string> = new Set(["check", "regex", "custom", "safe_integer"]);
+
+/** The library's own messages quote the input, which may be a secret: only its place is told. */
+function describe(issue: v.BaseIssue<unknown>): string {
+  const path = issue.path?.map((item) => String(item.key)) ?? [];
+  if (issue.type === "strict_object" && issue.expected === "never") {
+    // The name of a field that no schema knows is input as well.
+    path.pop();
+    return `${toText(path)} has an unknown field`;
+  }
+  if (ownMessage.has(issue.type)) return `${toText(path)} ${issue.message}`;
+  if (issue.type === "strict_object" && issue.expected !== "Object") {
+    return `${toText(path)} is missing`;
+  }
+  return `${toText(path)} expected ${issue.expected ?? "another value"}`;
+}
+
+function toText(path: readonly string[]): string {
+  return path.join(".") || "the value";
 }
