@@ -63,7 +63,11 @@ const replySchema = v.strictTuple([v.literal(1), id, v.nullable(wireError), v.un
 const notificationSchema = v.strictTuple([v.literal(2), method, v.unknown()]);
 
 /** Encodes a request. */
-export function encodeRequest(id: number, method: string, params: unknown): Uint8Array<ArrayBuffer> {
+export function encodeRequest(
+  id: number,
+  method: string,
+  params: unknown,
+): Uint8Array<ArrayBuffer> {
   return encodeValue([0, id, method, params]);
 }
 
@@ -93,7 +97,9 @@ export function decodeFrames(message: Uint8Array, limits?: GuardLimits): Frame[]
 }
 
 function toFrame(value: unknown): Frame {
-  const kind = Array.isArray(value) ? value[0] : undefined;
+  // The length is checked here, since for the schemas an unknown last value may be missing.
+  const parts: readonly unknown[] = Array.isArray(value) ? value : [];
+  const kind = parts.length === (parts[0] === 2 ? 3 : 4) ? parts[0] : undefined;
   const options = { abortEarly: true };
   if (kind === 0) {
     const parsed = v.safeParse(requestSchema, value, options);

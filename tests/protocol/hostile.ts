@@ -1,0 +1,147 @@
+/** Bytes that no decoder should see, each with the reason; written by hand from the format's specification. */
+
+import { fromHex } from "../hex.ts";
+
+/** `[2, "x", …]`: the head of a notification, to put a hostile value behind. */
+export const noticeHead = "9302a178";
+
+const repeat = (hex: string, times: number): string => hex.repeat(times);
+const text = (value: string): string =>
+  [...new TextEncoder().encode(value)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const shortText = (value: string): string => {
+  const bytes = new TextEncoder().encode(value);
+  return (0xa0 | bytes.length).toString(16) + text(value);
+};
+
+/** What a notification's body must not be, in hexadecimal. */
+const bodies: Record<string, string> = {
+  "the byte that the format never uses": "c1",
+  "arrays nested 9 deep": repeat("91", 9) + "c0",
+  "arrays nested 1,000 deep": repeat("91", 1_000) + "c0",
+  "arrays nested 100,000 deep": repeat("91", 100_000) + "c0",
+  "maps nested 1,000 deep": repeat("81a161", 1_000) + "c0",
+  "an array that claims 2^32-1 values": "ddffffffff",
+  "an array that claims 65,535 values": "dcffff",
+  "an array that claims one value more": "92c0",
+  "a map that claims 2^32-1 entries": "dfffffffff",
+  "a map that claims 65,535 entries": "deffff",
+  "a map that claims one entry more": `82${shortText("a")}c0`,
+  "a map that ends behind a key": `81${shortText("a")}`,
+  "a map of 17 entries": "de0011" +
+    Array.from({ length: 17 }, (_, at) => shortText(`k${at}`) + "c0").join(""),
+  "text that claims 2^32-1 bytes": "dbffffffff61",
+  "text that claims 65,535 bytes": "daffff61",
+  "text that claims 255 bytes": "d9ff61",
+  "text that claims one byte more": "a261",
+  "binary that claims 2^32-1 bytes": "c6ffffffff00",
+  "binary that claims 65,535 bytes": "c5ffff00",
+  "binary that claims 255 bytes": "c4ff00",
+  "100,000 nested arrays of one and a bomb of siblings": repeat("dc0010", 100_000),
+  "fixext 1": "d44200",
+  "fixext 2": "d5420000",
+  "fixext 4 (timestamp 32)": "d6ff00000000",
+  "fixext 8 (timestamp 64)": "d7ff0000000000000000",
+  "fixext 16": "d842" + repeat("00", 16),
+  "ext 8 (timestamp 96)": "c70cff" + repeat("00", 12),
+  "ext 8, empty": "c70042",
+  "ext 16": "c8000142ff",
+  "ext 32": "c90000000142ff",
+  "ext 32 that claims 2^32-1 bytes": "c9ffffffff42",
+  "a record definition (0x72)": "d47240",
+  "a shared reference (0x69)": "d669000000009100",
+  "a pointer (0x70)": "d67000000000",
+  "a typed array (0x74)": "d47401",
+  "a big integer (0x42)": "c70142ff",
+  "an error (0x65)": "d46590",
+  "a set (0x73)": "d47390",
+  "a regular expression (0x78)": "d47892a161a0",
+  "NaN, single": "ca7fc00000",
+  "NaN, double": "cb7ff8000000000000",
+  "NaN with a payload": "cb7ff00000deadbeef",
+  "infinity, single": "ca7f800000",
+  "infinity, double": "cb7ff0000000000000",
+  "minus infinity": "cbfff0000000000000",
+  "uint 64 of 2^53": "cf0020000000000000",
+  "uint 64 at its maximum": "cfffffffffffffffff",
+  "int 64 of 2^53": "d30020000000000000",
+  "int 64 of -2^53-1": "d3ffdfffffffffffff",
+  "int 64 at its minimum": "d38000000000000000",
+  "UTF-8: a lone continuation byte": "a180",
+  "UTF-8: a lead byte alone": "a1c3",
+  "UTF-8: a lead byte before ASCII": "a2c328",
+  "UTF-8: overlong slash in 2 bytes": "a2c0af",
+  "UTF-8: overlong slash in 3 bytes": "a3e080af",
+  "UTF-8: overlong slash in 4 bytes": "a4f08080af",
+  "UTF-8: overlong NUL": "a2c080",
+  "UTF-8: overlong in 3 bytes at the edge (U+07FF)": "a3e09fbf",
+  "UTF-8: overlong in 4 bytes at the edge (U+FFFF)": "a4f08fbfbf",
+  "UTF-8: high surrogate": "a3eda080",
+  "UTF-8: low surrogate": "a3edbfbf",
+  "UTF-8: a pair of surrogates": "a6eda081edb080",
+  "UTF-8: above U+10FFFF": "a4f4908080",
+  "UTF-8: lead byte f5": "a4f5808080",
+  "UTF-8: bytes fe and ff": "a2feff",
+  "UTF-8: three bytes, the third wrong": "a3e28228",
+  "UTF-8: four bytes, the fourth wrong": "a4f0908c28",
+  "UTF-8: cut off in long text": "d903e28c" + "c0",
+  "UTF-8: wrong in a key": "81a1ff01",
+  "a byte order mark": "a4efbbbf61",
+  "the same key twice": `82${shortText("a")}01${shortText("a")}02`,
+  "the same key twice in two spellings": `82${shortText("a")}01d90161` + "02",
+  "an integer as a key": "810102",
+  "a negative integer as a key": "81ff02",
+  "nil as a key": "81c002",
+  "binary as a key": "81c4016102",
+  "an array as a key": "819002",
+  "a map as a key": "818002",
+  "a key of 33 bytes": `81d921${repeat("61", 33)}02`,
+  "a key in a long spelling": "81da00016102",
+  "a key that claims 2^32-1 bytes": "81dbffffffff61",
+  "the key __proto__": `81${shortText("__proto__")}${"81" + shortText("polluted") + "c3"}`,
+  "a million integer keys": "df000f4240" + repeat("0101", 1_000),
+};
+
+/** What a message must not be, in hexadecimal. */
+const messages: Record<string, string> = {
+  "nothing": "",
+  "nil": "c0",
+  "an integer": "07",
+  "text": "a568656c6c6f",
+  "a map": "80",
+  "an empty array": "90",
+  "an unknown kind of frame": "9303a178c0",
+  "a kind that cannot become text": `9482${shortText("toString")}01${shortText("valueOf")}01c0c0c0`,
+  "a kind that is a list": "9491a178c0c0c0",
+  "a kind that is no number": "93a130a178c0",
+  "a kind of true": "93c3a178c0",
+  "a negative kind": "93ffa178c0",
+  "a request without params": "930001a178",
+  "a request with something behind": "950001a17880c0",
+  "a request whose id is text": "9400a131a17880",
+  "a request whose id is negative": "9400ffa17880",
+  "a request whose id is a fraction": "9400cb3ff8000000000000a17880",
+  "a request whose id is 2^32": "9400cf0000000100000000a17880",
+  "a request whose method is no text": "940001c40178" + "80",
+  "a request whose method is 65 characters": `940001d941${repeat("78", 65)}80`,
+  "a reply without result": "930101c0",
+  "a reply whose error is text": "940101a3626164c0",
+  "a reply whose error lacks a code": `94010181${shortText("message")}${shortText("m")}c0`,
+  "a reply whose error has an unknown advice": `94010183${shortText("code")}${shortText("X")}` +
+    `${shortText("message")}${shortText("m")}${shortText("retry")}${shortText("soon")}c0`,
+  "a notification without body": "9202a178",
+  "a notification whose method is a number": "930207c0",
+  "a frame and a value that is no frame": `${noticeHead}c0` + "c0",
+  "a frame and half of another": `${noticeHead}c0` + "9302a1",
+  "a frame and its first byte again": `${noticeHead}c0` + "93",
+  "a frame and a NUL": `${noticeHead}c0` + "00",
+  "100,000 values": repeat("c0", 100_000),
+  "100,000 empty arrays": repeat("90", 100_000),
+  "HTTP": text("GET / HTTP/1.1\r\n\r\n"),
+  "JSON": text('[0,1,"hello",{}]'),
+};
+
+/** The whole table: what it is, and the message. */
+export const hostileMessages: readonly (readonly [string, Uint8Array<ArrayBuffer>])[] = [
+  ...Object.entries(messages).map(([what, hex]) => [what, fromHex(hex)] as const),
+  ...Object.entries(bodies).map(([what, hex]) => [what, fromHex(noticeHead + hex)] as const),
+];
