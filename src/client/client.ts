@@ -1,17 +1,21 @@
 /** The plain client: one connection to a Hearth server, for any local-first store. */
 
 import type { HearthError } from "../protocol/errors.ts";
-import type { MethodName, ParamsIn, Result } from "../protocol/methods.ts";
-import type { BlobRef, BlobUpload, Changes, Meta, StoreName } from "../protocol/model.ts";
+import type { MethodTable } from "../protocol/method_table.ts";
+import type { BlobRef, Changes, Meta } from "../protocol/model.ts";
 
 /** A token, or a function that brings one: called at first, before expiry and after a refusal. */
 export type TokenSource = string | (() => string | Promise<string>);
 
 /** Takes lines of the log. `console` fits. */
 export interface Logger {
+  /** Each step. */
   debug(message: string): void;
+  /** What happened. */
   info(message: string): void;
+  /** What went wrong and heals itself. */
   warn(message: string): void;
+  /** What went wrong for good. */
   error(message: string): void;
 }
 
@@ -19,12 +23,13 @@ export interface Logger {
 export interface ConnectOptions {
   /** Base URL of the server, `http:` or `https:`. */
   readonly url: string;
+  /** Who is calling. */
   readonly token: TokenSource;
   /** How to reach it: a socket with HTTP as fallback, or one of them alone. @default "auto" */
   readonly transport?: "auto" | "websocket" | "http" | undefined;
   /** Ends the client. */
   readonly signal?: AbortSignal | undefined;
-  /** @default nothing is logged */
+  /** Takes lines of the log. @default nothing is logged */
   readonly logger?: Logger | undefined;
 }
 
@@ -49,15 +54,21 @@ export interface CallOptions {
 export interface CommitInput {
   /** `tenant/ledger`. */
   readonly ledger: string;
+  /** The blobs that readers of the metas need and the ledger may not have. */
   readonly blobs?: readonly (BlobRef & { readonly bytes: Uint8Array })[] | undefined;
+  /** New heads. */
   readonly metas?: readonly Meta[] | undefined;
+  /** Keys that readers need for them. */
   readonly keys?: readonly string[] | undefined;
+  /** CIDs of metas that these metas cover. */
   readonly supersedes?: readonly string[] | undefined;
+  /** Blobs that no reader of the new heads needs. */
   readonly retires?: readonly BlobRef[] | undefined;
 }
 
 /** A blob fetched and checked against the digest that the server gave. */
 export interface FetchedBlob extends BlobRef {
+  /** The blob as stored. */
   readonly bytes: Uint8Array;
 }
 
@@ -85,6 +96,7 @@ export interface WatchOptions extends CallOptions {
 export interface Watch {
   /** The cursor behind the last changes whose `onChanges` has finished. */
   readonly cursor: string | undefined;
+  /** Ends the watch; what is being delivered is finished, nothing more comes. */
   close(): void;
 }
 
@@ -94,13 +106,18 @@ export interface Watch {
  * error whose `retry` is `never`, or the caller's signal.
  */
 export interface Client extends AsyncDisposable {
+  /** Whether the server can be reached now. */
   readonly status: ClientStatus;
   /** Calls back on every change of `status`; returns the function that stops it. */
   onStatus(listener: (status: ClientStatus) => void): () => void;
   /** The epoch of the server's history, once connected. */
   readonly epoch: string | undefined;
   /** Calls one method of the protocol. */
-  call<M extends MethodName>(method: M, params: ParamsIn<M>, options?: CallOptions): Promise<Result<M>>;
+  call<M extends keyof MethodTable>(
+    method: M,
+    params: MethodTable[M]["params"],
+    options?: CallOptions,
+  ): Promise<MethodTable[M]["result"]>;
   /**
    * Commits: uploads large blobs first, splits what exceeds one message into several frames of which
    * the last carries the metas. Returns the cursor behind the commit.
@@ -129,5 +146,3 @@ export interface Client extends AsyncDisposable {
   /** Ends the client: calls that wait reject with `CLOSED`. */
   close(): Promise<void>;
 }
-
-export type { BlobRef, BlobUpload, Changes, Meta, StoreName };

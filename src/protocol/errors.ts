@@ -162,6 +162,7 @@ export interface HearthErrorOptions extends ErrorOptions {
  * ```
  */
 export class HearthError extends Error {
+  /** Name of the class. */
   override readonly name = "HearthError";
   /** Stable name of what went wrong. */
   readonly code: Code;
@@ -171,6 +172,8 @@ export class HearthError extends Error {
   readonly details: ErrorDetails | undefined;
 
   /**
+   * Makes an error.
+   *
    * @param code what went wrong
    * @param message what was attempted, on what, and the state found
    * @param options the cause and the code's own data

@@ -1,6 +1,7 @@
 /** THE table: what a client may ask, who may ask it, over which transport, and the form of both ways. */
 
 import * as v from "valibot";
+import type { MethodTable } from "./method_table.ts";
 import {
   maxKeys,
   maxTellBytes,
@@ -17,6 +18,7 @@ import {
   cidSchema,
   countSchema,
   cursorSchema,
+  type Deep,
   digestSchema,
   keySchema,
   ledgerChangesSchema,
@@ -25,6 +27,7 @@ import {
   listOf,
   metaSchema,
   type Right,
+  type Same,
   storeSchema,
   tokenSchema,
 } from "./model.ts";
@@ -230,3 +233,18 @@ export function isMethodName(name: string): name is MethodName {
 export function isNotificationName(name: string): name is NotificationName {
   return Object.hasOwn(notifications, name);
 }
+
+/** Refuses, at compile time, a row and its public interface that drifted apart. */
+type Rows = {
+  readonly [M in MethodName]: {
+    /** The schema takes all that the interface allows, field by field. */
+    readonly params: [Deep<MethodTable[M]["params"]>] extends [Deep<ParamsIn<M>>]
+      ? Same<keyof MethodTable[M]["params"], keyof ParamsIn<M>>
+      : false;
+    readonly result: Same<Deep<MethodTable[M]["result"]>, Deep<Result<M>>>;
+  };
+};
+
+true satisfies Same<keyof MethodTable, MethodName>;
+true satisfies Same<Rows[MethodName]["params"], true>;
+true satisfies Same<Rows[MethodName]["result"], true>;

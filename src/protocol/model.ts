@@ -12,6 +12,7 @@ export type Right = "read" | "write" | "admin";
 
 /** Names one blob of a ledger. */
 export interface BlobRef {
+  /** Which store it lies in. */
   readonly store: StoreName;
   /** CIDv1, base32, sha2-256. */
   readonly cid: string;
@@ -22,6 +23,7 @@ export interface BlobRef {
  * which the bytes were uploaded.
  */
 export interface BlobUpload extends BlobRef {
+  /** The blob itself, when it travels inside the commit. */
   readonly bytes?: Uint8Array | undefined;
   /** SHA-256 of the bytes as stored, 32 bytes. The CID is no such digest when content is encrypted. */
   readonly digest?: Uint8Array | undefined;
@@ -31,15 +33,19 @@ export interface BlobUpload extends BlobRef {
 
 /** A blob as the server hands it out: inside the answer (`bytes`) or at a signed `url`. */
 export interface BlobAnswer extends BlobRef {
+  /** Length of the bytes. */
   readonly size: number;
   /** SHA-256 of the bytes as stored, 32 bytes. */
   readonly digest: Uint8Array;
+  /** The blob itself, within the answer's budget. */
   readonly bytes?: Uint8Array | undefined;
+  /** Where to fetch it otherwise, for some minutes. */
   readonly url?: string | undefined;
 }
 
 /** A blob of a ledger and its size, to plan a download by. */
 export interface BlobListing extends BlobRef {
+  /** Length of the bytes. */
   readonly size: number;
 }
 
@@ -63,6 +69,7 @@ export interface Changes {
   readonly cursor: string;
   /** The metas are all heads of the ledger: forget the position held so far. */
   readonly reset: boolean;
+  /** New heads, oldest first. */
   readonly metas: readonly Meta[];
   /** Keys that came with these metas (all of the ledger's after a `reset`). */
   readonly keys: readonly string[];
@@ -162,13 +169,15 @@ export const limitsSchema = v.strictObject({
   blobBytes: count,
 });
 
-/** Refuses, at compile time, a schema and an interface that drifted apart. */
-type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
+/** Whether two types are the same, for the compiler. */
+export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
   : false;
-type Deep<T> = T extends Uint8Array ? T
+/** A type with everything inside it read-only, so that schemas and interfaces can be compared. */
+export type Deep<T> = T extends Uint8Array ? T
   : T extends readonly (infer I)[] ? readonly Deep<I>[]
   : T extends object ? { readonly [K in keyof T]: Deep<T[K]> }
   : T;
+/** Refuses, at compile time, a schema and an interface that drifted apart. */
 export type Matches<S extends v.GenericSchema, I> = Same<Deep<v.InferOutput<S>>, Deep<I>>;
 
 true satisfies Matches<typeof blobRefSchema, BlobRef>;

@@ -1,0 +1,26 @@
+/**
+ * The plain client of a Hearth server, for any local-first store.
+ *
+ * @module
+ */
+
+export * from "./client.ts";
+export {
+  type Code,
+  codes,
+  type ErrorDetails,
+  HearthError,
+  type HearthErrorOptions,
+  type Retry,
+} from "../protocol/errors.ts";
+export type { Limits } from "../protocol/limits.ts";
+export type * from "../protocol/method_table.ts";
+export type {
+  BlobAnswer,
+  BlobListing,
+  BlobRef,
+  BlobUpload,
+  Changes,
+  Meta,
+  StoreName,
+} from "../protocol/model.ts";
