@@ -104,6 +104,11 @@ export const ledgerSchema = v.pipe(
   ),
 );
 
+/** Whether a text is a ledger's full name. */
+export function isLedgerId(text: string): boolean {
+  return v.is(ledgerSchema, text);
+}
+
 export const cidSchema = v.pipe(v.string(), v.check(isCid, "is no CID (v1, base32, sha2-256)"));
 export const cursorSchema = v.pipe(v.string(), v.maxLength(128));
 export const tokenSchema = v.pipe(v.string(), v.maxLength(maxTokenLength));

@@ -1,0 +1,108 @@
+/** Reads Fireproof's cars: the commit header inside, the files its documents name, and whether bytes are what their CID says. */
+
+import { isNotFoundError } from "@fireproof/core";
+import {
+  type ActiveStore,
+  type AnyLink,
+  type CarStore,
+  type FileStore,
+  isCarBlockItemReady,
+  isDocBlockItem,
+  isFPBlockItem,
+  type Loadable,
+} from "@fireproof/core-types-blockstore";
+import { HearthError } from "../protocol/errors.ts";
+
+/** What a car tells about the commit it belongs to. */
+export interface OpenedCar {
+  /** Cars that a reader of this commit needs besides its own. */
+  readonly needs: readonly AnyLink[];
+  /** Cars whose content this commit carries itself, since it compacted them. */
+  readonly compacts: readonly AnyLink[];
+  /** Cars of the files that documents in this car name. */
+  readonly files: readonly AnyLink[];
+  /** The car holds a header and nothing else: the commit says nothing new. */
+  readonly empty: boolean;
+}
+
+/**
+ * Opens a car that `store` can load.
+ *
+ * @throws {HearthError} `NOT_FOUND` when the store does not have it
+ */
+export async function openCar(
+  loader: Loadable,
+  cid: AnyLink,
+  store: ActiveStore,
+): Promise<OpenedCar> {
+  const loaded = await loader.loadCar(cid, store);
+  if (!isCarBlockItemReady(loaded)) {
+    throw new HearthError("NOT_FOUND", `Cannot open car ${cid}: it is not in the store`);
+  }
+  const { blocks, roots } = loaded.item.value.car;
+  const root = blocks.find((block) => roots[0]?.equals(block.cid));
+  const header = root && isFPBlockItem(root) ? root.item.value.fp : undefined;
+  return {
+    needs: header?.cars.flat() ?? [],
+    compacts: header?.compact.flat() ?? [],
+    files: blocks.flatMap((block) => isDocBlockItem(block.item) ? filesOf(block.item.value) : []),
+    empty: header !== undefined && blocks.length === 1,
+  };
+}
+
+/** The cars of `_files` and `_publicFiles`: each file names one, or a group of several. */
+function filesOf(value: object): AnyLink[] {
+  // Documents are the app's own data: only what has the shape of Fireproof's file links counts.
+  const doc = "doc" in value && isRecord(value.doc) ? value.doc : {};
+  return [doc._files, doc._publicFiles].flatMap((files) =>
+    isRecord(files)
+      ? Object.values(files).flatMap((file) => isRecord(file) ? [file.car].flat() : [])
+      : []
+  ).filter(isLink);
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function isLink(value: unknown): value is AnyLink {
+  return isRecord(value) && "multihash" in value;
+}
+
+/** Loads a blob by `load`; nothing when the store does not have it. */
+export async function loadIfStored(
+  load: (cid: AnyLink) => Promise<{ readonly bytes: Uint8Array }>,
+  cid: AnyLink,
+): Promise<Uint8Array | undefined> {
+  try {
+    return (await load(cid)).bytes;
+  } catch (error) {
+    if (isNotFoundError(error)) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Checks that stored bytes decrypt to content of this CID, before any database sees them: the
+ * database itself takes whatever it is given, and remembers a failure for as long as it runs.
+ *
+ * @throws {HearthError} `DIGEST_MISMATCH` when they do not
+ */
+export async function verifyBytes(
+  cid: AnyLink,
+  bytes: Uint8Array,
+  store: CarStore | FileStore,
+): Promise<void> {
+  let plain: Uint8Array;
+  try {
+    plain = (await (await store.keyedCrypto()).codec().decode(bytes)).data;
+  } catch (cause) {
+    throw new HearthError("DIGEST_MISMATCH", `Cannot decrypt ${cid}: no key of this ledger fits`, {
+      cause,
+    });
+  }
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", plain.slice()));
+  if (!digest.every((byte, at) => byte === cid.multihash.digest[at])) {
+    throw new HearthError("DIGEST_MISMATCH", `Cannot use ${cid}: its content has another digest`);
+  }
+}
