@@ -33,6 +33,10 @@ export function parseNotice<N extends NotificationName>(name: N, body: unknown):
 }
 
 function parse(schema: v.GenericSchema, value: unknown, what: string): unknown {
+  // The schema of a map without fields would take an empty list as well.
+  const isMap = typeof value === "object" && value !== null && !Array.isArray(value) &&
+    !ArrayBuffer.isView(value);
+  if (!isMap) throw new HearthError("BAD_PARAMS", `Cannot read ${what}: the value is no map`);
   const parsed = v.safeParse(schema, value, { abortEarly: true });
   if (parsed.success) return parsed.output;
   throw new HearthError("BAD_PARAMS", `Cannot read ${what}: ${describe(parsed.issues[0])}`);
