@@ -164,7 +164,8 @@ class Listeners implements Wakes {
   }
 }
 
-function callsOf(
+/** The calls of a device, each passed on with its name. */
+export function callsOf(
   call: (name: keyof DeviceCalls, params: unknown) => Promise<unknown>,
 ): DeviceCalls {
   const entries = deviceCalls.map((name) => [name, (params?: unknown) => call(name, params)]);

@@ -42,8 +42,8 @@ export interface ServerProcess extends AsyncDisposable {
   stop(): Promise<Exit>;
   /** Ends it as a crash does. */
   kill(): Promise<Exit>;
-  /** Starts it again, on the same port and data; ends it first if it runs. */
-  restart(): Promise<void>;
+  /** Starts it again, on the same port and data. */
+  start(): Promise<void>;
 }
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -128,11 +128,6 @@ class RealServer implements ServerProcess {
     return this.#running.end("SIGKILL");
   }
 
-  async restart(): Promise<void> {
-    await this.stop();
-    await this.start();
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#child?.end("SIGTERM");
     await this.#data[Symbol.asyncDispose]();
@@ -145,7 +140,7 @@ class RealServer implements ServerProcess {
 
   #run(args: readonly string[], onLine: (line: string) => void): Child {
     const { command } = this.#runtime;
-    return startChild(command, [...this.#runtime.runs(denoPermissions()), serverScript, ...args], {
+    return startChild(command, [...this.#runtime.runs(startPermissions()), serverScript, ...args], {
       cwd: root,
       env: {
         HEARTH_LOG: "json,debug",
@@ -159,7 +154,7 @@ class RealServer implements ServerProcess {
 }
 
 /** The permissions with which `deno task start` runs the server. */
-function denoPermissions(): string[] {
+function startPermissions(): string[] {
   const { tasks } = JSON.parse(readFileSync(`${root}deno.json`, "utf8"));
   return String(tasks.start.command ?? tasks.start).split(/\s+/)
     .filter((word: string) => word.startsWith("--") || word.startsWith("-A"));

@@ -1,0 +1,38 @@
+/** Attachments travel with their documents. */
+
+import { test } from "node:test";
+import { assertEquals } from "#assert";
+import { startDevice } from "../harness/device.ts";
+import { bytesOf, digestOf } from "../harness/made_bytes.ts";
+import { startServer } from "../harness/server_process.ts";
+import { have, hear, join, patient } from "./scene.ts";
+
+const small = { name: "small.bin", bytes: 3_000 };
+const large = { name: "large.bin", bytes: 5_000_000 };
+
+test("files of 3 KB and 5 MB arrive and read back equal", patient, async () => {
+  await using server = await startServer();
+  await using a = await startDevice();
+  await using b = await startDevice();
+  await a.putFiles({ id: "before", files: [{ name: "early.bin", bytes: 4_000 }] });
+  await join(server, [a, b]);
+  await a.putFiles({ id: "after", files: [small, large] });
+  await hear([b], ["after"]);
+  await a.flush();
+  await using fresh = await startDevice();
+  await join(server, [fresh]);
+  await have([b, fresh], ["after", "before"]);
+  for (const device of [b, fresh]) {
+    assertEquals(await device.files({ id: "before" }), {
+      "early.bin": await found("early.bin", 4_000),
+    });
+    assertEquals(await device.files({ id: "after" }), {
+      [small.name]: await found(small.name, small.bytes),
+      [large.name]: await found(large.name, large.bytes),
+    });
+  }
+});
+
+async function found(name: string, size: number) {
+  return { size, type: "application/x-made", digest: await digestOf(bytesOf(name, size)) };
+}
