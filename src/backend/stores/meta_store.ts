@@ -7,7 +7,7 @@
  * blob never change once a commit has named it (G10).
  */
 
-import type { BlobRef, Meta, StoreName } from "../../protocol/model.ts";
+import type { BlobListing, BlobRef, Meta } from "../../protocol/model.ts";
 
 /** A ledger's full name, `tenant/ledger`; parsed at the door. */
 export type LedgerId = string;
@@ -54,6 +54,9 @@ export type Outcome =
   | { readonly kind: "missing"; readonly blobs: readonly BlobRef[] }
   | { readonly kind: "unknown-ledger" };
 
+/** What became of a commit that was kept. */
+export type Done = Extract<Outcome, { readonly kind: "done" }>;
+
 /** A stretch of a ledger's log. */
 export interface LogPage {
   /** Metas in order of `seq`. */
@@ -64,6 +67,8 @@ export interface LogPage {
   readonly seq: number;
   /** Whether the log goes on behind `seq`. */
   readonly more: boolean;
+  /** The ledger's floor: a page asked for below it is not whole, and its reader needs the heads. */
+  readonly floor: number;
 }
 
 /** A ledger as a fresh reader needs it. */
@@ -97,6 +102,12 @@ export interface WalKey {
   readonly name: string;
 }
 
+/** Options of {@linkcode MetaStore.findBlobs}. */
+export interface FindBlobsOptions {
+  /** Whether to read the bytes that the database keeps. @default true */
+  readonly bytes?: boolean | undefined;
+}
+
 /** The database behind the server. */
 export interface MetaStore extends AsyncDisposable {
   /** Names this history: it changes whenever what was acknowledged may have been undone. */
@@ -115,9 +126,13 @@ export interface MetaStore extends AsyncDisposable {
   deleteMetas(ledger: LedgerId, cids: readonly string[]): Promise<number>;
 
   /** Those of the blobs that a commit of this ledger has named, in the order asked. */
-  findBlobs(ledger: LedgerId, refs: readonly BlobRef[]): Promise<readonly StoredBlob[]>;
+  findBlobs(
+    ledger: LedgerId,
+    refs: readonly BlobRef[],
+    options?: FindBlobsOptions,
+  ): Promise<readonly StoredBlob[]>;
   /** Blobs in use (`car` store, not retired), newest first, without their bytes. */
-  inventory(ledger: LedgerId, limit: number): Promise<readonly { readonly store: StoreName; readonly cid: string; readonly size: number }[]>;
+  inventory(ledger: LedgerId, limit: number): Promise<readonly BlobListing[]>;
 
   getWal(key: WalKey): Promise<WalRecord>;
   /** Writes if the record is at `version`; gives the record's version now and whether it wrote. */

@@ -1,0 +1,163 @@
+/** The group committer: what goes together, in which order it is told, and what happens at bounds. */
+
+import { describe, it } from "node:test";
+import { assert, assertEquals, assertRejects } from "#assert";
+import { type CommitterOptions, createCommitter } from "../../src/backend/committer.ts";
+import { createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
+import type { Commit, Outcome } from "../../src/backend/stores/meta_store.ts";
+import { HearthError } from "../../src/protocol/errors.ts";
+import { commitOf, ledger, metaOf, putOf, refOf } from "../conformance/fixtures.ts";
+
+describe("createCommitter()", () => {
+  it("puts commits of the same turn into one transaction", async () => {
+    const { committer, batches } = setUp();
+    const outcomes = await Promise.all(["a", "b", "c"].map((it) => committer.commit(putOf(it))));
+    assertEquals(outcomes.map(seqOf), [1, 2, 3]);
+    assertEquals(batches, [3]);
+  });
+
+  it("puts what arrives during a transaction into the next one", async () => {
+    const gate = Promise.withResolvers<void>();
+    const started = Promise.withResolvers<void>();
+    const { committer, batches } = setUp({}, async () => {
+      started.resolve();
+      await gate.promise;
+    });
+    const first = committer.commit(putOf("a"));
+    await started.promise;
+    const others = [committer.commit(putOf("b")), committer.commit(putOf("c"))];
+    gate.resolve();
+    assertEquals((await Promise.all([first, ...others])).map(seqOf), [1, 2, 3]);
+    assertEquals(batches, [1, 2]);
+  });
+
+  it("gives a commit that comes twice in one batch the same outcome", async () => {
+    const { committer, batches } = setUp();
+    const [one, two] = await Promise.all([
+      committer.commit(putOf("a")),
+      committer.commit(putOf("a")),
+    ]);
+    assertEquals([seqOf(one), seqOf(two)], [1, 1]);
+    assertEquals(two, { kind: "done", seq: 1, fresh: [], keys: [], blobs: [] });
+    assertEquals(batches, [2]);
+  });
+
+  it("lets no refused commit harm its neighbours", async () => {
+    const { committer, batches } = setUp();
+    const missing = commitOf({ metas: [metaOf("b", [refOf("absent")])] });
+    const foreign = putOf("c", { ledger: "acme/none", create: false });
+    const all = [putOf("a"), missing, foreign, putOf("d")];
+    const outcomes = await Promise.all(all.map((it) => committer.commit(it)));
+    assertEquals(outcomes.map((it) => it.kind), ["done", "missing", "unknown-ledger", "done"]);
+    assertEquals([seqOf(outcomes[0]), seqOf(outcomes[3])], [1, 2]);
+    assertEquals(batches, [4]);
+  });
+
+  it("tells of what was kept, in order and before anybody has an ack", async () => {
+    const events: string[] = [];
+    const { committer } = setUp({
+      maxBatch: 2,
+      onCommitted: (commit, { seq }) => events.push(`told ${commit.ledger} ${seq}`),
+    });
+    const missing = commitOf({ metas: [metaOf("x", [refOf("absent")])] });
+    const all = [putOf("a"), missing, putOf("b"), putOf("c", { ledger: "acme/notes" })];
+    await Promise.all(all.map(async (commit) => {
+      const outcome = await committer.commit(commit);
+      events.push(outcome.kind === "done" ? `ack ${commit.ledger} ${outcome.seq}` : outcome.kind);
+    }));
+    assertEquals(events.filter((it) => it.startsWith("told")), [
+      "told acme/todos 1",
+      "told acme/todos 2",
+      "told acme/notes 1",
+    ]);
+    for (const it of ["acme/todos 1", "acme/todos 2", "acme/notes 1"]) {
+      assert(events.indexOf(`told ${it}`) < events.indexOf(`ack ${it}`), events.join(", "));
+    }
+    assertEquals(events.filter((it) => it === "missing").length, 1);
+  });
+
+  it("rejects one commit alone when its listener fails", async () => {
+    const { committer } = setUp({
+      onCommitted: (_, { seq }) => {
+        if (seq === 1) throw new RangeError("the listener failed");
+      },
+    });
+    const first = assertRejects(() => committer.commit(putOf("a")));
+    const second = committer.commit(putOf("b"));
+    assertEquals((await first).message, "the listener failed");
+    assertEquals(seqOf(await second), 2);
+  });
+
+  it("bounds a batch by commits and by bytes", async () => {
+    const byCount = setUp({ maxBatch: 2 });
+    await Promise.all(["a", "b", "c", "d", "e"].map((it) => byCount.committer.commit(putOf(it))));
+    assertEquals(byCount.batches, [2, 2, 1]);
+    const bytes = new Uint8Array(10_000);
+    const heavy = (name: string) => commitOf({ metas: [{ ...metaOf(name), data: bytes }] });
+    const byBytes = setUp({ maxBatchBytes: 25_000 });
+    await Promise.all(["a", "b", "c", "d", "e"].map((it) => byBytes.committer.commit(heavy(it))));
+    assertEquals(byBytes.batches, [2, 2, 1]);
+    const alone = setUp({ maxBatchBytes: 10 });
+    await Promise.all(["a", "b"].map((it) => alone.committer.commit(heavy(it))));
+    assertEquals(alone.batches, [1, 1]);
+  });
+
+  it("refuses what exceeds the queue with the advice to wait, and takes it later", async () => {
+    for (const bound of [{ maxQueue: 2 }, { maxQueueBytes: 1500 }]) {
+      const { committer } = setUp(bound);
+      const waiting = [committer.commit(putOf("a")), committer.commit(putOf("b"))];
+      const error = await assertRejects(() => committer.commit(putOf("c")));
+      assert(error instanceof HearthError);
+      assertEquals(error.code, "RATE_LIMITED");
+      assert((error.details?.retryAfterMs ?? 0) > 0);
+      await Promise.all(waiting);
+      assertEquals(seqOf(await committer.commit(putOf("c"))), 3);
+    }
+  });
+
+  it("rejects the commits of a batch that fails, and goes on with the next", async () => {
+    let isFull = true;
+    const { committer, batches } = setUp({ maxBatch: 2 }, () => {
+      if (!isFull) return;
+      isFull = false;
+      throw new HearthError("STORAGE_FULL", "Cannot commit: the database has no room left");
+    });
+    const results = await Promise.allSettled(
+      ["a", "b", "c"].map((it) => committer.commit(putOf(it))),
+    );
+    assertEquals(results.map((it) => it.status), ["rejected", "rejected", "fulfilled"]);
+    assertEquals(batches, [2, 1]);
+    assertEquals(seqOf(await committer.commit(putOf("a"))), 2);
+  });
+
+  it("finishes what it has when it ends, and takes nothing more", async () => {
+    const { committer, store } = setUp({ maxBatch: 1 });
+    const waiting = [committer.commit(putOf("a")), committer.commit(putOf("b"))];
+    const ended = committer[Symbol.asyncDispose]();
+    const error = await assertRejects(() => committer.commit(putOf("c")));
+    assertEquals(error instanceof HearthError && error.code, "UNAVAILABLE");
+    await ended;
+    assertEquals(await store.bounds(ledger), { floor: 0, head: 2 });
+    assertEquals((await Promise.all(waiting)).map(seqOf), [1, 2]);
+  });
+});
+
+/** A committer on a store in memory that notes the size of each batch. */
+function setUp(
+  options: Omit<CommitterOptions, "store"> = {},
+  before: () => void | Promise<void> = () => {},
+) {
+  const store = createMemoryMetaStore();
+  const batches: number[] = [];
+  const commit = async (commits: readonly Commit[]): Promise<readonly Outcome[]> => {
+    batches.push(commits.length);
+    await before();
+    return await store.commit(commits);
+  };
+  return { committer: createCommitter({ ...options, store: { commit } }), store, batches };
+}
+
+function seqOf(outcome: Outcome | undefined): number {
+  assert(outcome?.kind === "done", `Expected the commit to be done, not ${outcome?.kind}`);
+  return outcome.seq;
+}

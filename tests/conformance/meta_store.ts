@@ -1,0 +1,374 @@
+/** What every MetaStore must do, whatever it keeps its rows in. */
+
+import { describe, it } from "node:test";
+import { assert, assertEquals, assertMatch, assertNotEquals } from "#assert";
+import type { Commit, Done, MetaStore, Outcome } from "../../src/backend/stores/meta_store.ts";
+import { blobOf, cidOf, commitOf, largeBlobOf, ledger, metaOf, putOf, refOf } from "./fixtures.ts";
+import { metaStoreModelTest } from "./meta_store_model.ts";
+
+/** Declares the suite. @param open makes an empty store */
+export function metaStoreSuite(name: string, open: () => Promise<MetaStore>): void {
+  describe(`${name} as MetaStore`, () => {
+    commits(open);
+    blobs(open);
+    heads(open);
+    reading(open);
+    records(open);
+    metaStoreModelTest(open);
+  });
+}
+
+type Open = () => Promise<MetaStore>;
+
+function commits(open: Open): void {
+  it("names its history", async () => {
+    await using one = await open();
+    await using other = await open();
+    assertMatch(one.epoch, /^[a-z0-9]{16}$/);
+    assertNotEquals(one.epoch, other.epoch);
+  });
+
+  it("numbers the metas of a ledger 1, 2, 3 … in the order of commits", async () => {
+    await using store = await open();
+    const two = commitOf({ metas: [metaOf("b"), metaOf("c")] });
+    const outcomes = await store.commit([putOf("a"), two]);
+    assertEquals(outcomes.map(seqOf), [1, 3]);
+    assertEquals(done(outcomes[1]).fresh, two.metas);
+    assertEquals(await commitOne(store, putOf("d")).then(seqOf), 4);
+    assertEquals(await store.bounds(ledger), { floor: 0, head: 4 });
+    assertEquals(names(await store.log(ledger, 0, 10)), named("a", "b", "c", "d"));
+  });
+
+  it("creates a ledger only when the commit may", async () => {
+    await using store = await open();
+    const refused = await store.commit([putOf("a", { create: false }), putOf("b")]);
+    assertEquals(refused.map((it) => it.kind), ["unknown-ledger", "done"]);
+    assertEquals(await commitOne(store, putOf("c", { create: false })).then(seqOf), 2);
+    assertEquals(names(await store.log(ledger, 0, 10)), named("b", "c"));
+  });
+
+  it("refuses a commit that names blobs which are not stored, and keeps nothing of it", async () => {
+    await using store = await open();
+    await commitOne(store, putOf("old"));
+    const brought = blobOf("brought");
+    const refused = commitOf({
+      blobs: [brought],
+      metas: [metaOf("new", [refOf("absent"), brought, refOf("old"), refOf("absent")])],
+      keys: ["key"],
+      supersedes: [cidOf("old")],
+      retires: [refOf("old")],
+    });
+    const outcomes = await store.commit([putOf("before"), refused, putOf("after")]);
+    assertEquals(outcomes[1], { kind: "missing", blobs: [refOf("absent")] });
+    assertEquals([seqOf(outcomes[0]), seqOf(outcomes[2])], [2, 3]);
+    assertEquals(names(await store.heads(ledger)), named("old", "before", "after"));
+    assertEquals((await store.heads(ledger)).keys, []);
+    assertEquals(await store.findBlobs(ledger, [brought]), []);
+    assertEquals((await store.inventory(ledger, 10)).length, 3);
+  });
+
+  it("creates no ledger for a commit that is refused", async () => {
+    await using store = await open();
+    const outcome = await commitOne(store, commitOf({ metas: [metaOf("a", [refOf("absent")])] }));
+    assertEquals(outcome.kind, "missing");
+    assertEquals(await store.bounds(ledger), undefined);
+  });
+
+  it("answers a repeated commit as the first time and changes nothing", async () => {
+    await using store = await open();
+    const first = putOf("a", { keys: ["key"] });
+    assertEquals((await store.commit([first, first])).map(seqOf), [1, 1]);
+    await commitOne(store, putOf("b"));
+    const repeated = done(await commitOne(store, first));
+    assertEquals(repeated, { kind: "done", seq: 1, fresh: [], keys: [], blobs: [] });
+    assertEquals(await store.bounds(ledger), { floor: 0, head: 2 });
+  });
+
+  it("takes what is new of a commit that is known in part", async () => {
+    await using store = await open();
+    await commitOne(store, putOf("a"));
+    const blob = blobOf("late");
+    const metas = [metaOf("new"), metaOf("a", [refOf("a")]), metaOf("new")];
+    const outcome = done(await commitOne(store, commitOf({ metas, keys: ["k"], blobs: [blob] })));
+    assertEquals(outcome, {
+      kind: "done",
+      seq: 2,
+      fresh: [metaOf("new")],
+      keys: ["k"],
+      blobs: [blob],
+    });
+    const repeat = commitOf({ metas: [metaOf("a")], keys: ["k", "l"], blobs: [blobOf("later")] });
+    const merged = done(await commitOne(store, repeat));
+    assertEquals(merged, {
+      kind: "done",
+      seq: 1,
+      fresh: [],
+      keys: ["l"],
+      blobs: [blobOf("later")],
+    });
+  });
+
+  it("keeps a meta byte for byte", async () => {
+    await using store = await open();
+    const plain = { ...metaOf("plain"), parents: [], data: new Uint8Array(0) };
+    const bytes = Uint8Array.from({ length: 256 }, (_, at) => at);
+    const file = blobOf("file", "file", "file");
+    const rich = { ...metaOf("rich", [refOf("a"), file]), data: bytes.subarray(3, 200) };
+    await commitOne(store, commitOf({ blobs: [blobOf("a"), file], metas: [plain, rich] }));
+    assertEquals((await store.log(ledger, 0, 10)).metas, [plain, rich]);
+    assertEquals((await store.heads(ledger)).metas, [plain, rich]);
+  });
+
+  it("takes commits of several ledgers at once and keeps them apart", async () => {
+    await using store = await open();
+    const ledgers = ["acme/todos", "acme/notes", "other/todos", "Acme/todos"];
+    const outcomes = await store.commit(
+      ledgers.map((it) => putOf("a", { ledger: it, keys: [it] })),
+    );
+    assertEquals(outcomes.map(seqOf), [1, 1, 1, 1]);
+    for (const it of ledgers) assertEquals((await store.heads(it)).keys, [it]);
+    const foreign = commitOf({ ledger: "acme/third", metas: [metaOf("b", [refOf("a")])] });
+    assertEquals((await commitOne(store, foreign)).kind, "missing");
+    await store.deleteMetas("acme/todos", [cidOf("a")]);
+    assertEquals(names(await store.heads("acme/notes")), named("a"));
+  });
+}
+
+function blobs(open: Open): void {
+  it("keeps the bytes of the first commit that names a blob", async () => {
+    await using store = await open();
+    const first = blobOf("a", "first");
+    const outcomes = await store.commit([
+      commitOf({ blobs: [first] }),
+      commitOf({ blobs: [blobOf("a", "second")], metas: [metaOf("m", [refOf("a")])] }),
+    ]);
+    assertEquals(outcomes.map((it) => done(it).blobs), [[first], []]);
+    assertEquals(await store.findBlobs(ledger, [refOf("a")]), [first]);
+  });
+
+  it("finds blobs in the order asked, their bytes only when wanted", async () => {
+    await using store = await open();
+    const large = largeBlobOf("large", 1 << 20);
+    const empty = blobOf("empty", "");
+    await commitOne(store, commitOf({ blobs: [blobOf("a"), large, empty] }));
+    const refs = [empty, large, refOf("absent"), refOf("a", "file"), refOf("a")];
+    assertEquals(await store.findBlobs(ledger, refs), [empty, large, blobOf("a")]);
+    const { bytes: _, ...bare } = blobOf("a");
+    assertEquals(await store.findBlobs(ledger, [refOf("a")], { bytes: false }), [bare]);
+    assertEquals(await store.findBlobs("acme/none", refs), []);
+  });
+
+  it("lists the cars in use, newest first", async () => {
+    await using store = await open();
+    await commitOne(store, commitOf({ blobs: [blobOf("a"), blobOf("f", "f", "file")] }));
+    await commitOne(store, commitOf({ blobs: [blobOf("b", "bb"), largeBlobOf("c", 9)] }));
+    const all = [
+      { ...refOf("c"), size: 9 },
+      { ...refOf("b"), size: 2 },
+      { ...refOf("a"), size: 1 },
+    ];
+    assertEquals(await store.inventory(ledger, 10), all);
+    assertEquals(await store.inventory(ledger, 2), all.slice(0, 2));
+    assertEquals(await store.inventory("acme/none", 2), []);
+  });
+
+  it("takes retired blobs out of the inventory and keeps them readable", async () => {
+    await using store = await open();
+    await commitOne(store, commitOf({ blobs: [blobOf("a"), blobOf("b")] }));
+    const retires = [refOf("a"), refOf("new"), refOf("absent")];
+    await commitOne(store, putOf("new", { retires }));
+    assertEquals(await inventory(store), named("b"));
+    assertEquals((await store.findBlobs(ledger, [refOf("a"), refOf("new")])).length, 2);
+  });
+
+  it("brings a retired blob back when a new meta names it, and a repeat does not undo that", async () => {
+    await using store = await open();
+    await commitOne(store, putOf("a"));
+    const retiring = putOf("b", { retires: [refOf("a")] });
+    await commitOne(store, retiring);
+    assertEquals(await inventory(store), named("b"));
+    await commitOne(store, putOf("a"));
+    assertEquals(await inventory(store), named("b"), "a repeat names nothing afresh");
+    await commitOne(store, commitOf({ metas: [metaOf("c", [refOf("a")])] }));
+    assertEquals(await inventory(store), named("b", "a"));
+    await commitOne(store, retiring);
+    assertEquals(await inventory(store), named("b", "a"));
+    const both = commitOf({ metas: [metaOf("d", [refOf("a")])], retires: [refOf("a")] });
+    await commitOne(store, both);
+    assertEquals(await inventory(store), named("b"));
+  });
+}
+
+function heads(open: Open): void {
+  it("takes superseded metas out of the heads and keeps them in the log", async () => {
+    await using store = await open();
+    await store.commit([putOf("a"), putOf("b"), putOf("c")]);
+    const supersedes = [cidOf("a"), cidOf("c"), cidOf("unknown")];
+    await commitOne(store, putOf("d", { supersedes }));
+    assertEquals(names(await store.heads(ledger)), named("b", "d"));
+    assertEquals(names(await store.log(ledger, 0, 10)), named("a", "b", "c", "d"));
+  });
+
+  it("lets a commit supersede neither itself, nor later metas, nor those of other ledgers", async () => {
+    await using store = await open();
+    const late = putOf("a", { supersedes: [cidOf("a"), cidOf("b")] });
+    await store.commit([late, putOf("b"), putOf("a", { ledger: "acme/notes" }), late]);
+    await commitOne(store, commitOf({ supersedes: [cidOf("a")] }));
+    assertEquals(names(await store.heads(ledger)), named("a", "b"));
+    await commitOne(store, putOf("c", { supersedes: [cidOf("a")] }));
+    assertEquals(names(await store.heads("acme/notes")), named("a"));
+  });
+
+  it("takes deleted metas out of heads and log, at a seq of its own that is the new floor", async () => {
+    await using store = await open();
+    await store.commit([putOf("a"), putOf("b"), putOf("c")]);
+    assertEquals(await store.deleteMetas(ledger, [cidOf("unknown"), cidOf("b")]), 4);
+    assertEquals(await store.bounds(ledger), { floor: 4, head: 4 });
+    assertEquals(names(await store.heads(ledger)), named("a", "c"));
+    assertEquals(names(await store.log(ledger, 0, 10)), named("a", "c"));
+    assertEquals((await store.heads(ledger)).seq, 4);
+    assertEquals(await commitOne(store, putOf("d")).then(seqOf), 5);
+    const page = await store.log(ledger, 4, 10);
+    assertEquals([names(page), page.seq, page.floor], [named("d"), 5, 4]);
+  });
+
+  it("changes nothing when there is nothing to delete", async () => {
+    await using store = await open();
+    await store.commit([putOf("a"), putOf("b")]);
+    assertEquals(await store.deleteMetas(ledger, [cidOf("a")]), 3);
+    assertEquals(await store.deleteMetas(ledger, [cidOf("a"), cidOf("unknown")]), 3);
+    assertEquals(await store.deleteMetas(ledger, []), 3);
+    assertEquals(await store.deleteMetas("acme/none", [cidOf("a")]), 0);
+    assertEquals(await store.bounds("acme/none"), undefined);
+  });
+
+  it("does not bring a deleted meta back when its commit is repeated", async () => {
+    await using store = await open();
+    await store.commit([putOf("a"), putOf("b")]);
+    await store.deleteMetas(ledger, [cidOf("a")]);
+    assertEquals(done(await commitOne(store, putOf("a"))).fresh, []);
+    assertEquals(names(await store.heads(ledger)), named("b"));
+  });
+}
+
+function reading(open: Open): void {
+  it("reads the log in pages that meet", async () => {
+    await using store = await open();
+    const all = ["a", "b", "c", "d", "e"];
+    await store.commit(all.map((it) => putOf(it, { keys: [`key ${it}`, "key of all"] })));
+    const first = await store.log(ledger, 0, 2);
+    assertEquals([names(first), first.seq, first.more], [named("a", "b"), 2, true]);
+    assertEquals(first.keys, ["key a", "key of all", "key b"]);
+    const second = await store.log(ledger, first.seq, 2);
+    assertEquals([names(second), second.seq, second.more], [named("c", "d"), 4, true]);
+    assertEquals(second.keys, ["key c", "key d"]);
+    const third = await store.log(ledger, second.seq, 2);
+    assertEquals([names(third), third.seq, third.more], [named("e"), 5, false]);
+    const exact = await store.log(ledger, 3, 2);
+    assertEquals([names(exact), exact.seq, exact.more], [named("d", "e"), 5, false]);
+    const none = await store.log(ledger, 5, 2);
+    assertEquals(none, { metas: [], keys: [], seq: 5, more: false, floor: 0 });
+  });
+
+  it("hands out keys that came without a meta with the next one", async () => {
+    await using store = await open();
+    await commitOne(store, putOf("a"));
+    const alone = done(await commitOne(store, commitOf({ keys: ["k", "k"] })));
+    assertEquals([alone.seq, alone.fresh, alone.keys], [1, [], ["k"]]);
+    assertEquals((await store.heads(ledger)).keys, ["k"]);
+    assertEquals((await store.log(ledger, 1, 10)).keys, []);
+    await commitOne(store, putOf("b", { keys: ["k"] }));
+    assertEquals((await store.log(ledger, 1, 10)).keys, ["k"]);
+    assertEquals((await store.log(ledger, 0, 1)).keys, []);
+  });
+
+  it("creates the ledger for keys or blobs alone", async () => {
+    await using store = await open();
+    const outcome = await commitOne(store, commitOf({ keys: ["k"], blobs: [blobOf("a")] }));
+    assertEquals(seqOf(outcome), 0);
+    assertEquals(await store.bounds(ledger), { floor: 0, head: 0 });
+    assertEquals(await store.heads(ledger), { metas: [], keys: ["k"], seq: 0 });
+  });
+
+  it("keeps keys character for character", async () => {
+    await using store = await open();
+    const keys = ["a\0b", "a\0c", "ü😀", "x".repeat(8192), "A", "a", " a"];
+    await commitOne(store, putOf("a", { keys }));
+    assertEquals((await store.heads(ledger)).keys, keys);
+    assertEquals(done(await commitOne(store, commitOf({ keys }))).keys, []);
+  });
+
+  it("reads nothing of a ledger that does not exist", async () => {
+    await using store = await open();
+    assertEquals(await store.bounds(ledger), undefined);
+    assertEquals(await store.heads(ledger), { metas: [], keys: [], seq: 0 });
+    const page = await store.log(ledger, 0, 10);
+    assertEquals(page, { metas: [], keys: [], seq: 0, more: false, floor: 0 });
+  });
+}
+
+function records(open: Open): void {
+  const key = { ledger, owner: "alice", name: "wal" };
+  const [one, two] = [Uint8Array.of(1), Uint8Array.of(2)];
+
+  it("writes a device's record only at the version that was read", async () => {
+    await using store = await open();
+    assertEquals(await store.getWal(key), { version: 0, bytes: null });
+    assertEquals(await store.putWal(key, 1, one), { done: false, version: 0 });
+    assertEquals(await store.putWal(key, 0, one), { done: true, version: 1 });
+    assertEquals(await store.putWal(key, 0, two), { done: false, version: 1 });
+    assertEquals(await store.getWal(key), { version: 1, bytes: one });
+    assertEquals(await store.putWal(key, 1, new Uint8Array(0)), { done: true, version: 2 });
+    assertEquals(await store.getWal(key), { version: 2, bytes: new Uint8Array(0) });
+  });
+
+  it("removes a device's record only at the version that was read", async () => {
+    await using store = await open();
+    assertEquals(await store.deleteWal(key, 0), { done: true, version: 0 });
+    await store.putWal(key, 0, one);
+    assertEquals(await store.deleteWal(key, 2), { done: false, version: 1 });
+    assertEquals(await store.deleteWal(key, 1), { done: true, version: 0 });
+    assertEquals(await store.getWal(key), { version: 0, bytes: null });
+  });
+
+  it("keeps records of other ledgers, owners and names apart", async () => {
+    await using store = await open();
+    const keys = [
+      key,
+      { ...key, ledger: "acme/notes" },
+      { ...key, owner: "alice\0" },
+      { ...key, owner: "alice\0b" },
+      { ...key, name: "wal2" },
+    ];
+    for (const [at, it] of keys.entries()) await store.putWal(it, 0, Uint8Array.of(at));
+    const found = await Promise.all(keys.map((it) => store.getWal(it)));
+    assertEquals(found.map(({ bytes }) => bytes?.[0]), [0, 1, 2, 3, 4]);
+  });
+}
+
+async function commitOne(store: MetaStore, commit: Commit): Promise<Outcome> {
+  const outcomes = await store.commit([commit]);
+  assert(outcomes.length === 1 && outcomes[0]);
+  return outcomes[0];
+}
+
+function done(outcome: Outcome | undefined): Done {
+  assert(outcome?.kind === "done", `Expected the commit to be done, not ${outcome?.kind}`);
+  return outcome;
+}
+
+function seqOf(outcome: Outcome | undefined): number {
+  return done(outcome).seq;
+}
+
+function names(page: { readonly metas: readonly { readonly cid: string }[] }): readonly string[] {
+  return page.metas.map(({ cid }) => cid);
+}
+
+function named(...all: readonly string[]): readonly string[] {
+  return all.map(cidOf);
+}
+
+async function inventory(store: MetaStore): Promise<readonly string[]> {
+  return (await store.inventory(ledger, 10)).map(({ cid }) => cid);
+}
