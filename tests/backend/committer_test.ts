@@ -103,7 +103,7 @@ describe("createCommitter()", () => {
   });
 
   it("refuses what exceeds the queue with the advice to wait, and takes it later", async () => {
-    for (const bound of [{ maxQueue: 2 }, { maxQueueBytes: 1500 }]) {
+    for (const bound of [{ maxQueue: 2 }, { maxQueueBytes: 1600 }]) {
       const { committer } = setUp(bound);
       const waiting = [committer.commit(putOf("a")), committer.commit(putOf("b"))];
       const error = await assertRejects(() => committer.commit(putOf("c")));

@@ -165,7 +165,7 @@ describe("the statements of the SQLite store", () => {
   after(() => database.close());
   for (const migration of sqliteMigrations) database.exec(migration);
   const statements = Object.entries(sql).filter(([, text]) =>
-    /\b(select|update|delete)\b/.test(text)
+    /^\s*(select|update|delete)\b/.test(text)
   );
 
   for (const [name, text] of statements) {
