@@ -1,0 +1,49 @@
+/** Time as the server sees it, so that tests can own it. */
+
+/** Tells the time and calls back later. */
+export interface Clock {
+  /** Epoch ms. */
+  now(): number;
+  /** Calls back once after so long; returns the function that calls it off. */
+  after(ms: number, callback: () => void): () => void;
+}
+
+/** The machine's own time. */
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+/** Longer timers overflow 31 bits and fire at once, on every runtime. */
+const maxTimerMs = 24 * 60 * 60 * 1000;
+
+/** Calls back at a time, however far away; returns the function that calls it off. */
+export function atTime(clock: Clock, time: number, callback: () => void): () => void {
+  let cancel = (): void => {};
+  const arm = (): void => {
+    const left = time - clock.now();
+    cancel = clock.after(Math.max(0, Math.min(left, maxTimerMs)), () => {
+      if (clock.now() >= time) callback();
+      else arm();
+    });
+  };
+  arm();
+  return () => cancel();
+}
+
+/** Waits so long, or until one of the signals is given, whichever is first. */
+export function pause(clock: Clock, ms: number, ...signals: readonly AbortSignal[]): Promise<void> {
+  return new Promise((resolve) => {
+    if (signals.some((it) => it.aborted)) return resolve();
+    const done = (): void => {
+      cancel();
+      for (const signal of signals) signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const cancel = clock.after(ms, done);
+    for (const signal of signals) signal.addEventListener("abort", done);
+  });
+}

@@ -1,0 +1,130 @@
+/** `commit`: blobs, metas and keys in one atomic, idempotent, durable step. */
+
+import { createHash } from "node:crypto";
+import { parseCid } from "../../protocol/cid.ts";
+import { formatCursor } from "../../protocol/cursor.ts";
+import { HearthError } from "../../protocol/errors.ts";
+import type { BlobRef, BlobUpload, Meta } from "../../protocol/model.ts";
+import type { Handler, Services } from "../handler.ts";
+import type { LedgerId, NewBlob } from "../stores/meta_store.ts";
+import { namesBeyond } from "./refs.ts";
+
+/** Up to this size the database keeps a blob, so that a commit is one write to disk. */
+const maxDatabaseBlobBytes = 64 << 10;
+
+/** Commits. Everything is checked before anything is stored. */
+export const commit: Handler<"commit"> = async (services, params) => {
+  const { ledger, metas, keys, supersedes, retires } = params;
+  for (const meta of metas) checkMeta(ledger, meta);
+  const inline: NewBlob[] = [];
+  const uploaded: NewBlob[] = [];
+  for (const upload of params.blobs) {
+    const blob = toNewBlob(services, ledger, upload);
+    (blob.bytes ? inline : uploaded).push(blob);
+  }
+  const blobs = [
+    ...await findUploads(services, ledger, uploaded),
+    ...await storeLarge(services, ledger, inline),
+  ];
+  const outcome = await services.committer.commit({
+    ledger,
+    blobs,
+    metas,
+    keys,
+    supersedes,
+    retires,
+    create: services.autoCreate,
+  });
+  switch (outcome.kind) {
+    case "done":
+      return { cursor: formatCursor({ epoch: services.metaStore.epoch, seq: outcome.seq }) };
+    case "missing":
+      throw missingBlobs(ledger, outcome.blobs);
+    case "unknown-ledger":
+      throw new HearthError("LEDGER_UNKNOWN", `Cannot commit to "${ledger}": it does not exist`);
+  }
+};
+
+function checkMeta(ledger: LedgerId, { cid, data }: Meta): void {
+  const digest = parseCid(cid)?.digest;
+  if (digest && sha256(data).equals(digest)) return;
+  throw new HearthError(
+    "DIGEST_MISMATCH",
+    `Cannot commit to "${ledger}": the data of meta ${cid} has another digest`,
+  );
+}
+
+function toNewBlob({ limits }: Services, ledger: LedgerId, upload: BlobUpload): NewBlob {
+  const { store, cid, bytes, digest, size } = upload;
+  if (!bytes) {
+    if (digest && size !== undefined) return { store, cid, digest, size };
+    throw new TypeError("Cannot take a blob: the schema let one pass that has no digest");
+  }
+  if (bytes.length > limits.inlineBlobBytes) {
+    throw new HearthError(
+      "BAD_PARAMS",
+      `Cannot commit to "${ledger}": blob ${cid} exceeds ${limits.inlineBlobBytes} bytes, ` +
+        "upload it to a signed URL first",
+    );
+  }
+  const actual = sha256(bytes);
+  if ((size !== undefined && size !== bytes.length) || (digest && !actual.equals(digest))) {
+    throw new HearthError(
+      "DIGEST_MISMATCH",
+      `Cannot commit to "${ledger}": blob ${cid} is not what its digest and size say`,
+    );
+  }
+  return { store, cid, digest: new Uint8Array(actual), size: bytes.length, bytes };
+}
+
+/**
+ * Finds what was uploaded before. A blob that the ledger has already, perhaps with other bytes,
+ * needs no upload: its first bytes stay (G10).
+ */
+async function findUploads(
+  { blobStore, metaStore }: Services,
+  ledger: LedgerId,
+  uploads: readonly NewBlob[],
+): Promise<NewBlob[]> {
+  if (uploads.length === 0) return [];
+  const stored = await Promise.all(
+    uploads.map(({ store, cid, digest, size }) =>
+      blobStore.has({ ledger, store, cid, digest, size })
+    ),
+  );
+  const absent = uploads.filter((_, at) => !stored[at]);
+  if (absent.length > 0) {
+    const known = await metaStore.findBlobs(ledger, absent, { bytes: false });
+    const missing = namesBeyond(absent, known);
+    if (missing.length > 0) throw missingBlobs(ledger, missing);
+  }
+  return uploads.filter((_, at) => stored[at]);
+}
+
+async function storeLarge(
+  { blobStore }: Services,
+  ledger: LedgerId,
+  blobs: readonly NewBlob[],
+): Promise<NewBlob[]> {
+  return await Promise.all(blobs.map(async ({ store, cid, digest, size, bytes }) => {
+    if (!bytes || size <= maxDatabaseBlobBytes) return { store, cid, digest, size, bytes };
+    await blobStore.put({ ledger, store, cid, digest, size }, once(bytes));
+    return { store, cid, digest, size };
+  }));
+}
+
+function missingBlobs(ledger: LedgerId, blobs: readonly BlobRef[]): HearthError {
+  return new HearthError(
+    "MISSING_BLOBS",
+    `Cannot commit to "${ledger}": ${blobs.length} of the blobs that it names are not stored`,
+    { details: { blobs: blobs.map(({ store, cid }) => ({ store, cid })) } },
+  );
+}
+
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}
+
+function sha256(bytes: Uint8Array) {
+  return createHash("sha256").update(bytes).digest();
+}

@@ -1,0 +1,11 @@
+/** `delMeta`: takes metas out of the heads; readers are told the resulting heads. */
+
+import { formatCursor } from "../../protocol/cursor.ts";
+import type { Handler } from "../handler.ts";
+
+/** Takes metas out. */
+export const delMeta: Handler<"delMeta"> = async ({ metaStore, hub }, { ledger, metas }) => {
+  const seq = await metaStore.deleteMetas(ledger, metas);
+  hub.publishHeads(ledger, await metaStore.heads(ledger));
+  return { cursor: formatCursor({ epoch: metaStore.epoch, seq }) };
+};

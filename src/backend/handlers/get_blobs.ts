@@ -1,0 +1,47 @@
+/** `getBlobs`: several blobs at once, bytes up to the inline budget, then signed URLs. */
+
+import type { BlobAnswer } from "../../protocol/model.ts";
+import type { Handler, Services } from "../handler.ts";
+import { urlLifeMs } from "../signed_url.ts";
+import type { LedgerId, StoredBlob } from "../stores/meta_store.ts";
+import { namesBeyond } from "./refs.ts";
+
+/** Hands out blobs, in the order asked. */
+export const getBlobs: Handler<"getBlobs"> = async (services, params, { baseUrl }) => {
+  const { ledger, blobs: refs, inlineBytes = Infinity } = params;
+  const found = await services.metaStore.findBlobs(ledger, refs);
+  let left = Math.min(inlineBytes, services.limits.inlineBytes);
+  const blobs: BlobAnswer[] = [];
+  for (const blob of found) {
+    const { store, cid, size, digest } = blob;
+    if (size <= left) {
+      left -= size;
+      blobs.push({ store, cid, size, digest, bytes: await readWhole(services, ledger, blob) });
+    } else {
+      const url = services.urls.sign(baseUrl, {
+        method: "GET",
+        key: { ledger, store, cid, digest, size },
+        expiresAt: services.clock.now() + urlLifeMs,
+      });
+      blobs.push({ store, cid, size, digest, url });
+    }
+  }
+  return { blobs, missing: namesBeyond(refs, found) };
+};
+
+async function readWhole(
+  { blobStore }: Services,
+  ledger: LedgerId,
+  { store, cid, digest, size, bytes }: StoredBlob,
+): Promise<Uint8Array> {
+  if (bytes) return bytes;
+  const body = await blobStore.get({ ledger, store, cid, digest, size });
+  if (!body) throw new Error(`blob ${store}/${cid} of ${ledger} was committed and is gone`);
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for await (const piece of body) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}

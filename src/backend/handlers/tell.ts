@@ -1,0 +1,10 @@
+/** `tell`: an ephemeral message to the ledger's other watchers; kept nowhere. */
+
+import { type Handler, sessionOf } from "../handler.ts";
+
+/** Passes a message on; `from` is the token's subject, which nobody can claim to be. */
+export const tell: Handler<"tell"> = ({ hub }, { ledger, body }, peer) => {
+  const sender = peer.via === "websocket" ? peer.watches.find(ledger) : undefined;
+  hub.tell(ledger, { from: sessionOf(peer).subject, body }, sender);
+  return {};
+};

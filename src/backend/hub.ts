@@ -1,0 +1,115 @@
+/** Who listens to which ledger on this instance, and what happens there. */
+
+import { formatCursor } from "../protocol/cursor.ts";
+import { encodeNotification } from "../protocol/frames.ts";
+import type { Notice } from "../protocol/methods.ts";
+import type { BlobAnswer, Meta } from "../protocol/model.ts";
+import type { Commit, Done, Heads, LedgerId, StoredBlob } from "./stores/meta_store.ts";
+
+/** A change that has just become durable. Changes of a ledger are published in order of `seq`. */
+export interface LiveChange {
+  /** The position it follows; nothing when it can follow any (`reset`). */
+  readonly after: number | undefined;
+  readonly seq: number;
+  /** The notification, encoded once for all watchers. */
+  readonly frame: Uint8Array;
+}
+
+/** An ephemeral message. */
+export interface Told {
+  readonly from: string;
+  readonly body: Uint8Array;
+}
+
+/** Is called while it listens. Must not throw. */
+export interface Listener {
+  onChange(change: LiveChange): void;
+  /** `frame` is the notification, encoded once for all watchers. */
+  onTold(told: Told, frame: Uint8Array): void;
+}
+
+/** Blobs of a commit travel with its notification up to this sum, so that readers need not ask. */
+const maxBlobBytes = 64 << 10;
+
+/** The listeners of all ledgers. It is as large as the connections allow: each bounds its watches. */
+export class Hub {
+  readonly #epoch: string;
+  readonly #listeners = new Map<LedgerId, Set<Listener>>();
+
+  constructor(epoch: string) {
+    this.#epoch = epoch;
+  }
+
+  /** Calls the listener from now on; returns the function that ends it. */
+  listen(ledger: LedgerId, listener: Listener): () => void {
+    const listeners = this.#listeners.get(ledger) ?? new Set();
+    this.#listeners.set(ledger, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#listeners.get(ledger) === listeners) {
+        this.#listeners.delete(ledger);
+      }
+    };
+  }
+
+  /** Publishes a commit; called in the order in which commits of a ledger became durable. */
+  publish({ ledger }: Commit, { seq, fresh, keys, blobs }: Done): void {
+    if (fresh.length === 0 && keys.length === 0) return;
+    this.#emit(ledger, seq - fresh.length, seq, { metas: fresh, keys, blobs: toRide(blobs) });
+  }
+
+  /** Publishes the heads after metas were taken out of them. */
+  publishHeads(ledger: LedgerId, { seq, metas, keys }: Heads): void {
+    this.#emit(ledger, undefined, seq, { metas, keys, blobs: [] });
+  }
+
+  /** Passes an ephemeral message on to all listeners but its sender. */
+  tell(ledger: LedgerId, told: Told, sender: Listener | undefined): void {
+    const listeners = this.#listeners.get(ledger);
+    if (!listeners) return;
+    const frame = encodeNotification(
+      "told",
+      { ledger, from: told.from, body: told.body } satisfies Notice<"told">,
+    );
+    for (const listener of listeners) {
+      if (listener !== sender) listener.onTold(told, frame);
+    }
+  }
+
+  #emit(
+    ledger: LedgerId,
+    after: number | undefined,
+    seq: number,
+    content: {
+      readonly metas: readonly Meta[];
+      readonly keys: readonly string[];
+      readonly blobs: readonly BlobAnswer[];
+    },
+  ): void {
+    const listeners = this.#listeners.get(ledger);
+    if (!listeners) return;
+    const epoch = this.#epoch;
+    const frame = encodeNotification("metas", {
+      ledger,
+      after: after === undefined ? null : formatCursor({ epoch, seq: after }),
+      cursor: formatCursor({ epoch, seq }),
+      reset: after === undefined,
+      metas: content.metas,
+      keys: content.keys,
+      blobs: content.blobs,
+      more: false,
+    });
+    for (const listener of listeners) listener.onChange({ after, seq, frame });
+  }
+}
+
+function toRide(blobs: readonly StoredBlob[]): BlobAnswer[] {
+  const riding: BlobAnswer[] = [];
+  let left = maxBlobBytes;
+  for (const { store, cid, size, digest, bytes } of blobs) {
+    if (bytes === undefined || size > left) continue;
+    left -= size;
+    riding.push({ store, cid, size, digest, bytes });
+  }
+  return riding;
+}

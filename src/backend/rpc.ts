@@ -1,0 +1,70 @@
+/** `POST /v1/rpc`: the frames of the protocol over HTTP, each request with its token. */
+
+import { HearthError, statusOf } from "../protocol/errors.ts";
+import { decodeFrames, encodeNotification, type Frame, joinFrames } from "../protocol/frames.ts";
+import { dispatch, toPublicError } from "./dispatch.ts";
+import type { HttpPeer, Services } from "./handler.ts";
+import { errorResponse, framesResponse, readWhole } from "./http_answer.ts";
+import { messagesOf } from "./log.ts";
+import { openSession, type Session } from "./session.ts";
+
+/** Answers one body of frames. */
+export async function answerRpc(
+  services: Services,
+  request: Request,
+  baseUrl: string,
+): Promise<Response> {
+  try {
+    const session = await authenticate(services, request.headers.get("authorization"));
+    const body = await readWhole(request, services.limits.messageBytes, services.clock);
+    const frames = decodeFrames(body);
+    if (frames.some((frame) => frame.kind === "reply")) {
+      throw new HearthError("BAD_FRAME", "Cannot read message: the server asked nothing");
+    }
+    return await answerFrames(services, frames, {
+      via: "http",
+      session,
+      adopt: () => {},
+      baseUrl,
+      signal: request.signal,
+    });
+  } catch (cause) {
+    const error = toPublicError(services, cause);
+    services.log.info("refused", { via: "http", code: error.code, reason: messagesOf(cause) });
+    return errorResponse(error);
+  }
+}
+
+async function authenticate(
+  { verify, newId }: Services,
+  authorization: string | null,
+): Promise<Session> {
+  const token = /^Bearer ([^ ]+)$/i.exec(authorization ?? "")?.[1];
+  return openSession(newId(), await verify(token ?? ""));
+}
+
+async function answerFrames(
+  services: Services,
+  frames: readonly Frame[],
+  peer: HttpPeer,
+): Promise<Response> {
+  const replies: Uint8Array[] = [];
+  let status = 200;
+  for (const frame of frames) {
+    if (peer.signal.aborted) break;
+    if (frame.kind === "request") {
+      const { frame: reply, error } = await dispatch(services, frame, peer);
+      replies.push(reply);
+      if (error && frames.length === 1) status = statusOf(error.code);
+    } else if (frame.kind === "notification" && frame.method === "ping") {
+      replies.push(encodeNotification("pong", {}));
+    }
+  }
+  // An answer of a few frames is bounded by their handlers; of many, by this.
+  return framesResponse(toBytes(replies), status);
+}
+
+function toBytes(frames: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  // `joinFrames` gives a lone frame as it is, whose type leaves shared memory open; none is.
+  return joinFrames(frames) as Uint8Array<ArrayBuffer>;
+}

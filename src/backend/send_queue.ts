@@ -1,0 +1,115 @@
+/** What waits to be sent on one connection: bounded, and joined into few messages. */
+
+import { clearImmediate, setImmediate } from "node:timers";
+import { joinFrames } from "../protocol/frames.ts";
+import { type Clock, pause } from "./clock.ts";
+
+/** The slice of a WebSocket that sends. */
+export interface Outlet {
+  /** Bytes taken that have not left the process yet. */
+  readonly bufferedAmount: number;
+  send(message: Uint8Array): void;
+}
+
+/** Options of {@linkcode SendQueue}. */
+export interface SendQueueOptions {
+  readonly clock: Clock;
+  /** Called once, when a push finds the queue full: the connection must end, or it would have a gap. */
+  readonly onFull: () => void;
+  /** Ends the waits. */
+  readonly signal: AbortSignal;
+  /** Most bytes of pushes that wait. @default 1 MiB */
+  readonly maxBytes?: number | undefined;
+  /** From this much on, new work waits for the connection. @default 256 KiB */
+  readonly busyBytes?: number | undefined;
+}
+
+/** How often a backlog is looked at: Bun's sockets do not tell when they have drained. */
+const lookMs = 10;
+
+/** The frames of one connection on their way out. */
+export class SendQueue {
+  readonly #outlet: Outlet;
+  readonly #options: SendQueueOptions;
+  readonly #maxBytes: number;
+  readonly #busyBytes: number;
+  #frames: Uint8Array[] = [];
+  #frameBytes = 0;
+  /** Bytes of the answers in the queue: they were asked for, so they are not held against it. */
+  #answerBytes = 0;
+  #flushing: ReturnType<typeof setImmediate> | undefined;
+  #full = false;
+
+  constructor(outlet: Outlet, options: SendQueueOptions) {
+    this.#outlet = outlet;
+    this.#options = options;
+    this.#maxBytes = options.maxBytes ?? 1 << 20;
+    this.#busyBytes = options.busyBytes ?? 256 << 10;
+  }
+
+  /** Bytes that have not left the process. */
+  get bytes(): number {
+    return this.#frameBytes + this.#outlet.bufferedAmount;
+  }
+
+  /** Whether new work should wait. */
+  get busy(): boolean {
+    return this.bytes > this.#busyBytes;
+  }
+
+  /**
+   * Sends what the connection has asked for, whatever its size. The caller waits for
+   * {@linkcode drained} before it makes the next, so that one answer waits at most.
+   */
+  answer(frame: Uint8Array): void {
+    if (!this.busy) this.#answerBytes = 0;
+    this.#answerBytes += frame.length;
+    this.#add(frame);
+  }
+
+  /** Sends what happens by itself. A connection that does not keep up is given up: `onFull`. */
+  push(frame: Uint8Array): void {
+    if (this.#full) return;
+    if (!this.busy) this.#answerBytes = 0;
+    if (this.bytes + frame.length <= this.#maxBytes + this.#answerBytes) return this.#add(frame);
+    // A frame that finds nothing waiting is sent whatever its size: it cannot be had in parts.
+    if (this.bytes === 0) return this.#add(frame);
+    this.#full = true;
+    this.#options.onFull();
+  }
+
+  /** Resolves when new work may be sent, or when the connection has ended. */
+  async drained(): Promise<void> {
+    const { clock, signal } = this.#options;
+    while (this.busy && !signal.aborted) {
+      this.flush();
+      if (this.busy) await pause(clock, lookMs, signal);
+    }
+  }
+
+  /** Sends at once what waits for the end of the turn. */
+  flush(): void {
+    clearImmediate(this.#flushing);
+    this.#flushing = undefined;
+    const frames = this.#frames;
+    if (frames.length === 0) return;
+    this.#frames = [];
+    this.#frameBytes = 0;
+    this.#outlet.send(joinFrames(frames));
+  }
+
+  /** Forgets what waits: the connection has ended. */
+  clear(): void {
+    clearImmediate(this.#flushing);
+    this.#flushing = undefined;
+    this.#frames = [];
+    this.#frameBytes = 0;
+  }
+
+  #add(frame: Uint8Array): void {
+    this.#frames.push(frame);
+    this.#frameBytes += frame.length;
+    // Frames of one turn of the loop leave as one message: a group commit answers many at once.
+    this.#flushing ??= setImmediate(() => this.flush());
+  }
+}

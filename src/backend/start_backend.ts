@@ -1,0 +1,165 @@
+/** Puts the server together on given stores, lets it listen, and takes it down again kindly. */
+
+import { createAdaptorServer } from "@hono/node-server";
+import type { IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+import { type WebSocket, WebSocketServer } from "ws";
+import { defaultHeartbeatMs, defaultLimits, type Limits } from "../protocol/limits.ts";
+import { subprotocol } from "../protocol/version.ts";
+import type { Verify } from "../sts/verify.ts";
+import { createApp } from "./app.ts";
+import { type Clock, pause, systemClock } from "./clock.ts";
+import { createCommitter } from "./committer.ts";
+import type { Services } from "./handler.ts";
+import { Hub } from "./hub.ts";
+import { type Log, silentLog } from "./log.ts";
+import { UrlSigner } from "./signed_url.ts";
+import { Socket } from "./socket.ts";
+import type { BlobStore } from "./stores/blob_store.ts";
+import type { MetaStore } from "./stores/meta_store.ts";
+
+/** What {@linkcode startBackend} works with. */
+export interface BackendDeps {
+  readonly metaStore: MetaStore;
+  readonly blobStore: BlobStore;
+  readonly verify: Verify;
+  /** The secret from which the key of signed URLs is derived. */
+  readonly urlSecret: Uint8Array;
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  /** @default how each client names the server in its request */
+  readonly publicUrl?: string | undefined;
+  /** @default the server's own origin and localhost */
+  readonly origins?: readonly string[] | undefined;
+  /** Whether a ledger comes into being with its first commit. @default true */
+  readonly autoCreate?: boolean | undefined;
+  /** As `hello` tells it. @default "hearth" */
+  readonly serverName?: string | undefined;
+  /** @default defaultLimits */
+  readonly limits?: Limits | undefined;
+  /** @default 10000 */
+  readonly heartbeatMs?: number | undefined;
+  /** Most connections at once; more are refused before they are read. @default 10000 */
+  readonly maxConnections?: number | undefined;
+  /** @default nothing is logged */
+  readonly log?: Log | undefined;
+  /** @default the machine's */
+  readonly clock?: Clock | undefined;
+  /** At least 0, below 1. @default Math.random */
+  readonly random?: (() => number) | undefined;
+}
+
+/** A server that listens. The stores stay its maker's: stop it before they are closed. */
+export interface RunningBackend {
+  /** Where it listens. */
+  readonly url: string;
+  /** Answers what was asked, tells every client when to come back, and ends, within 10 s. */
+  stop(): Promise<void>;
+}
+
+/** Above the limit that clients are told, so that they hear an error rather than a bare close. */
+const slackBytes = 64 << 10;
+/** Clients come back spread over this time, so that they do not come all at once. */
+const resumeSpreadMs = 3_000;
+/** What is still open then is cut, so that the whole stop stays below 10 s. */
+const stopMs = 8_000;
+
+/** Starts a server. */
+export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
+  const { metaStore, limits = defaultLimits, clock = systemClock, random = Math.random } = deps;
+  const stopping = new AbortController();
+  const hub = new Hub(metaStore.epoch);
+  const committer = createCommitter({
+    store: metaStore,
+    onCommitted: (commit, done) => hub.publish(commit, done),
+  });
+  const services: Services = {
+    metaStore,
+    blobStore: deps.blobStore,
+    committer,
+    hub,
+    urls: new UrlSigner(deps.urlSecret),
+    verify: deps.verify,
+    clock,
+    log: deps.log ?? silentLog,
+    limits,
+    heartbeatMs: deps.heartbeatMs ?? defaultHeartbeatMs,
+    autoCreate: deps.autoCreate ?? true,
+    serverName: deps.serverName ?? "hearth",
+    newId: () => crypto.randomUUID(),
+    stopping: stopping.signal,
+  };
+  let listening = "";
+  const toBaseUrl = (host: string | undefined): string =>
+    deps.publicUrl ?? (host && /^[\w.:[\]-]{1,255}$/.test(host) ? `http://${host}` : listening);
+  const app = createApp({ services, origins: deps.origins ?? [], toBaseUrl });
+
+  const sockets = new Set<Socket>();
+  const webSockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: limits.messageBytes + slackBytes,
+    perMessageDeflate: false,
+    handleProtocols: () => subprotocol,
+  });
+  webSockets.on("connection", (webSocket: WebSocket, request: IncomingMessage) => {
+    const socket = new Socket(
+      services,
+      webSocket,
+      toBaseUrl(request.headers.host),
+      () => sockets.delete(socket),
+    );
+    sockets.add(socket);
+  });
+
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    overrideGlobalObjects: false,
+    websocket: { server: webSockets },
+    serverOptions: {
+      headersTimeout: 10_000,
+      keepAliveTimeout: 15_000,
+      // Bodies have a watch of their own (http_answer.ts): this one would cut honest slow uploads.
+      requestTimeout: 0,
+    },
+  });
+  server.maxConnections = deps.maxConnections ?? 10_000;
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(deps.port, deps.host, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  listening = toUrl(server.address());
+
+  let stopped: Promise<void> | undefined;
+  return {
+    url: deps.publicUrl ?? listening,
+    stop: () => stopped ??= stop(),
+  };
+
+  async function stop(): Promise<void> {
+    stopping.abort();
+    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+    const closing = [...sockets].map((socket) =>
+      socket.stop(Math.floor(random() * resumeSpreadMs))
+    );
+    const kind = Promise.all([closed, ...closing]).then(() => committer[Symbol.asyncDispose]());
+    const ended = new AbortController();
+    await Promise.race([
+      kind.finally(() => ended.abort()),
+      pause(clock, stopMs, ended.signal),
+    ]);
+    for (const socket of sockets) socket.terminate();
+    if ("closeAllConnections" in server) server.closeAllConnections();
+    await committer[Symbol.asyncDispose]();
+    webSockets.close();
+  }
+}
+
+function toUrl(address: AddressInfo | string | null): string {
+  if (address === null || typeof address === "string") throw new TypeError("No port was taken");
+  const host = address.family === "IPv6" ? `[${address.address}]` : address.address;
+  return `http://${host}:${address.port}`;
+}

@@ -1,0 +1,111 @@
+/**
+ * One watch of one connection. It knows its position, so a gap cannot come about: a live change is
+ * sent on only when it follows that position, else what lies between is read from the database.
+ */
+
+import { encodeNotification } from "../protocol/frames.ts";
+import type { Stretch } from "./changes.ts";
+import type { Listener, LiveChange, Told } from "./hub.ts";
+import type { SendQueue } from "./send_queue.ts";
+import type { LedgerId } from "./stores/meta_store.ts";
+
+/** What a watch needs of its connection. */
+export interface WatchDeps {
+  readonly queue: Pick<SendQueue, "push" | "answer" | "busy">;
+  /** Reads what follows a position; the heads without one. */
+  read(ledger: LedgerId, after: number | undefined): Promise<Stretch>;
+  /**
+   * Runs a step when the connection has room, one step at a time for all watches of the connection,
+   * so that together they hold one stretch in memory.
+   */
+  takeTurn(step: () => Promise<void>): Promise<void>;
+  /** Called when the watch cannot go on: the connection must end, or its client would be stale. */
+  onError(error: unknown): void;
+}
+
+/** A live watch. */
+export class Watch implements Listener {
+  readonly #ledger: LedgerId;
+  readonly #deps: WatchDeps;
+  /** How far the client has been told; nothing before the watch has been answered. */
+  #position: number | undefined;
+  /** How far the ledger is known to go. */
+  #head = 0;
+  #catchingUp = false;
+  /** Keys came without metas while nothing could be sent on: no stretch of the log has them. */
+  #needsHeads = false;
+  #closed = false;
+
+  constructor(ledger: LedgerId, deps: WatchDeps) {
+    this.#ledger = ledger;
+    this.#deps = deps;
+  }
+
+  /** Starts to send, behind the position that the answer has told; `more` lies behind it. */
+  start(position: number, more: boolean): void {
+    this.#position = position;
+    if (more) this.#head = Math.max(this.#head, position + 1);
+    this.#settle();
+  }
+
+  close(): void {
+    this.#closed = true;
+  }
+
+  onChange({ after, seq, frame }: LiveChange): void {
+    this.#head = Math.max(this.#head, seq);
+    const live = this.#position !== undefined && !this.#catchingUp && !this.#closed;
+    if (live && (after === this.#position || (after === undefined && seq > this.#at))) {
+      this.#position = seq;
+      this.#deps.queue.push(frame);
+      return;
+    }
+    if (after === seq) this.#needsHeads = true;
+    this.#settle();
+  }
+
+  onTold(_told: Told, frame: Uint8Array): void {
+    // Ephemeral: for a connection that lags behind it is stale already.
+    if (this.#position !== undefined && !this.#deps.queue.busy) this.#deps.queue.push(frame);
+  }
+
+  get #at(): number {
+    return this.#position ?? 0;
+  }
+
+  get #behind(): boolean {
+    return !this.#closed && (this.#at < this.#head || this.#needsHeads);
+  }
+
+  /** Sees to it that the client gets what it lacks. */
+  #settle(): void {
+    if (this.#position === undefined || this.#catchingUp || !this.#behind) return;
+    this.#catchingUp = true;
+    this.#catchUp().catch((error: unknown) => this.#deps.onError(error));
+  }
+
+  async #catchUp(): Promise<void> {
+    while (this.#behind) {
+      await this.#deps.takeTurn(async () => {
+        if (this.#closed) return;
+        const before = this.#at;
+        const fromHeads = this.#needsHeads;
+        this.#needsHeads = false;
+        const { changes, seq } = await this.#deps.read(
+          this.#ledger,
+          fromHeads ? undefined : before,
+        );
+        if (this.#closed) return;
+        if (seq <= before && !changes.reset) {
+          throw new Error(`the log of ${this.#ledger} ends at ${before}, not at ${this.#head}`);
+        }
+        this.#position = seq;
+        this.#deps.queue.answer(
+          encodeNotification("metas", { ledger: this.#ledger, ...changes }),
+        );
+      });
+    }
+    // In the same breath as the check above: a change that comes later finds the watch live.
+    this.#catchingUp = false;
+  }
+}

@@ -1,0 +1,53 @@
+/** `token`: makes a token for one or more ledgers. */
+
+import * as v from "valibot";
+import { ledgerSchema } from "../protocol/model.ts";
+import { issueToken } from "../sts/issue.ts";
+import { type Command, parseArguments, UsageError } from "./command.ts";
+import { loadKey } from "./key_file.ts";
+
+const rightSchema = v.picklist(["read", "write", "admin"]);
+const unitMs: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** Prints the token alone on stdout, so that scripts can take it. */
+export const token: Command = async (terminal, args) => {
+  const { words, flags, config } = parseArguments(terminal, args, {
+    right: "value",
+    for: "value",
+    expires: "value",
+    json: "switch",
+  });
+  const right = v.safeParse(rightSchema, flags.get("right") ?? "write");
+  const lifeMs = parseDuration(flags.get("expires") ?? "1h");
+  const subject = flags.get("for") ?? "";
+  const mistakes = [
+    ...words.length === 0 ? ["token needs a ledger: tenant/ledger"] : [],
+    ...words.filter((it) => !v.is(ledgerSchema, it)).map((it) => `"${it}" is no tenant/ledger`),
+    ...right.success ? [] : ["--right is one of read, write, admin"],
+    ...subject !== "" && subject.length <= 256 ? [] : ["--for names whom the token is for"],
+    ...lifeMs === undefined ? ["--expires is a time like 30s, 15m, 1h or 90d"] : [],
+  ];
+  if (mistakes.length > 0 || !right.success || lifeMs === undefined) {
+    throw new UsageError(mistakes.join("\n"));
+  }
+  const issuedAt = Date.now();
+  const expiresAt = issuedAt + lifeMs;
+  const ledgers = words.map((id) => ({ id, right: right.output }));
+  const key = await loadKey(config.data);
+  const made = await issueToken(key, { subject, ledgers, issuedAt, expiresAt });
+  terminal.out(
+    flags.has("json") ? JSON.stringify({ token: made, subject, ledgers, expiresAt }) : made,
+  );
+  return 0;
+};
+
+function parseDuration(text: string): number | undefined {
+  const match = /^([1-9]\d{0,5})([smhd])$/.exec(text);
+  const unit = unitMs[match?.[2] ?? ""];
+  return unit === undefined ? undefined : Number(match?.[1]) * unit;
+}
