@@ -1,6 +1,6 @@
 /**
- * A process that commits one put after the other and says so: `PATH COUNT` of commits to make, then
- * it keeps the file until it is killed. It goes on where the file ends.
+ * A process that commits one put after the other and says so, going on where the file ends:
+ * `PATH COUNT [hold]`. With `hold` it then keeps the file until it is killed.
  */
 
 import { writeSync } from "node:fs";
@@ -8,7 +8,7 @@ import process from "node:process";
 import { openSqlite } from "../../../src/backend/stores/sqlite.ts";
 import { ledger, putOf } from "../../conformance/fixtures.ts";
 
-const [path = "", count = ""] = process.argv.slice(2);
+const [path = "", count = "", hold] = process.argv.slice(2);
 const store = await openSqlite({ path });
 const head = (await store.bounds(ledger))?.head ?? 0;
 for (let at = head + 1; at <= head + Number(count); at++) {
@@ -17,4 +17,5 @@ for (let at = head + 1; at <= head + Number(count); at++) {
   // Lets the loop turn, as a server would.
   if (at % 16 === 0) await new Promise((resolve) => setTimeout(resolve));
 }
-setInterval(() => {}, 1000);
+if (hold) setInterval(() => {}, 1000);
+else await store[Symbol.asyncDispose]();

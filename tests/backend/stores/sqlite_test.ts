@@ -79,7 +79,7 @@ describe("openSqlite()", () => {
       const { command, runs } = runtime ?? thisRuntime;
       const script = join(import.meta.dirname ?? "", "sqlite_child.ts");
       const held = Promise.withResolvers<void>();
-      const child = startChild(command, [...runs(), script, path, "1"], {
+      const child = startChild(command, [...runs(), script, path, "1", "hold"], {
         onLine: (line) => line === "ack 1" && held.resolve(),
       });
       try {
