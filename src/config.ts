@@ -1,6 +1,10 @@
 /** Settings: from the environment and from flags to a {@linkcode Config}, all mistakes at once. */
 
-import type { LogFormat, LogLevel } from "./backend/log.ts";
+/** How a line of the log looks. */
+export type LogFormat = "text" | "json";
+
+/** How much is logged: each level includes those after it. */
+export type LogLevel = "debug" | "info" | "warn" | "error";
 
 /** How a server runs. */
 export interface Config {

@@ -1,7 +1,7 @@
 /** `help` and `version`. */
 
 import { settings } from "../config.ts";
-import { version as number } from "../version.ts";
+import { version as number } from "./version.ts";
 import type { Command } from "./command.ts";
 
 /** Tells the commands and settings. */

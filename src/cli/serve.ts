@@ -8,7 +8,7 @@ import { openDisk } from "../backend/stores/disk.ts";
 import { openSqlite } from "../backend/stores/sqlite.ts";
 import { type Config, settings } from "../config.ts";
 import { createVerifier } from "../sts/verify.ts";
-import { version } from "../version.ts";
+import { version } from "./version.ts";
 import { type Command, parseArguments, UsageError } from "./command.ts";
 import { loadKey } from "./key_file.ts";
 

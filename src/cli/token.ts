@@ -1,12 +1,10 @@
 /** `token`: makes a token for one or more ledgers. */
 
-import * as v from "valibot";
-import { ledgerSchema } from "../protocol/model.ts";
+import { isLedger, isRight } from "../sts/claims.ts";
 import { issueToken } from "../sts/issue.ts";
 import { type Command, parseArguments, UsageError } from "./command.ts";
 import { loadKey } from "./key_file.ts";
 
-const rightSchema = v.picklist(["read", "write", "admin"]);
 const unitMs: Readonly<Record<string, number>> = {
   s: 1000,
   m: 60_000,
@@ -22,22 +20,22 @@ export const token: Command = async (terminal, args) => {
     expires: "value",
     json: "switch",
   });
-  const right = v.safeParse(rightSchema, flags.get("right") ?? "write");
+  const right = flags.get("right") ?? "write";
   const lifeMs = parseDuration(flags.get("expires") ?? "1h");
   const subject = flags.get("for") ?? "";
   const mistakes = [
     ...words.length === 0 ? ["token needs a ledger: tenant/ledger"] : [],
-    ...words.filter((it) => !v.is(ledgerSchema, it)).map((it) => `"${it}" is no tenant/ledger`),
-    ...right.success ? [] : ["--right is one of read, write, admin"],
+    ...words.filter((it) => !isLedger(it)).map((it) => `"${it}" is no tenant/ledger`),
+    ...isRight(right) ? [] : ["--right is one of read, write, admin"],
     ...subject !== "" && subject.length <= 256 ? [] : ["--for names whom the token is for"],
     ...lifeMs === undefined ? ["--expires is a time like 30s, 15m, 1h or 90d"] : [],
   ];
-  if (mistakes.length > 0 || !right.success || lifeMs === undefined) {
+  if (mistakes.length > 0 || !isRight(right) || lifeMs === undefined) {
     throw new UsageError(mistakes.join("\n"));
   }
   const issuedAt = Date.now();
   const expiresAt = issuedAt + lifeMs;
-  const ledgers = words.map((id) => ({ id, right: right.output }));
+  const ledgers = words.map((id) => ({ id, right }));
   const key = await loadKey(config.data);
   const made = await issueToken(key, { subject, ledgers, issuedAt, expiresAt });
   terminal.out(

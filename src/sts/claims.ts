@@ -44,13 +44,23 @@ export function toGrants(claims: Claims): Grants {
   const grants = new Map<string, Right>();
   for (const { id, right } of claims.ledgers) {
     const ledger = id.includes("/") ? id : qualify(id, tenants, claims.selected?.tenant);
-    if (ledger === undefined || !v.is(ledgerSchema, ledger)) continue;
+    if (ledger === undefined || !isLedger(ledger)) continue;
     const tenant = ledger.slice(0, ledger.indexOf("/"));
     if (tenants.size > 0 && !tenants.has(tenant)) continue;
     const held = grants.get(ledger);
     if (held === undefined || !includesRight(held, right)) grants.set(ledger, right);
   }
   return grants;
+}
+
+/** Whether a text names a ledger, `tenant/ledger`. */
+export function isLedger(text: string): boolean {
+  return v.is(ledgerSchema, text);
+}
+
+/** Whether a text names a right. */
+export function isRight(text: string): text is Right {
+  return v.is(right, text);
 }
 
 /** Whether somebody who holds one right may do what needs another. */
