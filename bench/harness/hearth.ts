@@ -1,0 +1,75 @@
+/** The real server, as an operator starts it, with a data folder of its own. */
+
+import { fileURLToPath } from "node:url";
+import { loadKey } from "../../src/cli/key_file.ts";
+import { issueToken } from "../../src/sts/issue.ts";
+import { startChild } from "../../tests/harness/child.ts";
+import { eventually } from "../../tests/harness/eventually.ts";
+import { freePort } from "../../tests/harness/ports.ts";
+import { thisRuntime } from "../../tests/harness/runtimes.ts";
+import { makeFolder } from "./folders.ts";
+
+/** A running server. */
+export interface Hearth extends AsyncDisposable {
+  readonly url: string;
+  readonly pid: number;
+  /** How often each method was called since the last look; needs `log: "debug"`. */
+  countRequests(): Readonly<Record<string, number>>;
+  /** A token to write to a ledger, `tenant/ledger`. */
+  token(ledger: string): Promise<string>;
+}
+
+/** Options of {@linkcode startHearth}. */
+export interface HearthOptions {
+  /** @default "warn" */
+  readonly log?: "debug" | "warn";
+}
+
+const script = fileURLToPath(new URL("../../server.ts", import.meta.url));
+const startMs = 60_000;
+const tokenMs = 3_600_000;
+
+/** Starts a server and waits until it answers. */
+export async function startHearth({ log = "warn" }: HearthOptions = {}): Promise<Hearth> {
+  const data = makeFolder();
+  const port = await freePort();
+  const url = `http://127.0.0.1:${port}`;
+  let counts: Record<string, number> = {};
+  const child = startChild(thisRuntime.command, [...thisRuntime.runs(), script], {
+    env: { PORT: String(port), HEARTH_DATA: data, HEARTH_LOG: `json,${log}` },
+    onLine: (line) => {
+      const method = /"method":"(\w+)"/.exec(line)?.[1];
+      if (method !== undefined) counts[method] = (counts[method] ?? 0) + 1;
+    },
+  });
+  let ended = false;
+  const end = () => void (ended = true);
+  child.ended.then(end, end);
+  await eventually(async () => {
+    if (!ended) await fetch(`${url}/healthz`).then((answer) => answer.body?.cancel());
+  }, { timeoutMs: startMs, everyMs: 50 });
+  if (ended) throw new Error(`The server ended at its start:\n${child.lines.join("\n")}`);
+  const key = await loadKey(data);
+  return {
+    url,
+    pid: child.pid,
+    countRequests: () => {
+      const found = counts;
+      counts = {};
+      return found;
+    },
+    token: (ledger) => {
+      const issuedAt = Date.now();
+      const ledgers = [{ id: ledger, right: "write" } as const];
+      return issueToken(key, {
+        subject: "bench",
+        ledgers,
+        issuedAt,
+        expiresAt: issuedAt + tokenMs,
+      });
+    },
+    [Symbol.asyncDispose]: async () => {
+      await child.end("SIGTERM");
+    },
+  };
+}

@@ -1,0 +1,116 @@
+/** Watchers of one ledger and writers to it, in one process: counts what reaches the watchers. */
+
+import { Buffer } from "node:buffer";
+import { createCommits } from "../harness/samples.ts";
+import { openPlainSocket, writerPath } from "../harness/plain_socket.ts";
+import { encodeCall, openSocket } from "../harness/raw_client.ts";
+import { serveCalls } from "../harness/worker.ts";
+
+/** What to open: at a Hearth server, or at a bare one whose writers send `payload` (base64). */
+export type Scene =
+  & { readonly url: string; readonly watchers: number; readonly writers: number }
+  & (
+    | { readonly kind: "hearth"; readonly ledger: string; readonly token: string }
+    | { readonly kind: "bare"; readonly payload: string }
+  );
+
+/** Sends one message and resolves when it is acknowledged. */
+type Write = () => Promise<unknown>;
+
+/** Every notification begins so: several may come in one message. */
+const mark = new Uint8Array([0x93, 0x02, 0xa5, 0x6d, 0x65, 0x74, 0x61, 0x73]);
+const metaBytes = 300;
+/** Connections that are opened at the same time. */
+const openedAtOnce = 50;
+
+/** What has reached the watchers. */
+class Audience {
+  deliveries = 0;
+  last: Buffer = Buffer.alloc(0);
+  /** Writers that wait, the one that waits for the least first. */
+  readonly #waiting: { readonly deliveries: number; readonly resolve: () => void }[] = [];
+
+  take(message: Buffer): void {
+    this.last = message;
+    for (let at = message.indexOf(mark); at >= 0; at = message.indexOf(mark, at + 1)) {
+      this.deliveries++;
+    }
+    while (this.#waiting[0] && this.#waiting[0].deliveries <= this.deliveries) {
+      this.#waiting.shift()?.resolve();
+    }
+  }
+
+  /** Resolves when there were so many; called with rising numbers. */
+  reach(deliveries: number): Promise<void> {
+    if (deliveries <= this.deliveries) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push({ deliveries, resolve }));
+  }
+}
+
+const audience = new Audience();
+let watchers = 0;
+let writers: readonly Write[] = [];
+
+const calls = {
+  open: async (scene: Scene): Promise<void> => {
+    watchers = scene.watchers;
+    for (let opened = 0; opened < watchers; opened += openedAtOnce) {
+      const count = Math.min(openedAtOnce, watchers - opened);
+      await Promise.all(Array.from({ length: count }, () => openWatcher(scene)));
+    }
+    writers = await Promise.all(Array.from({ length: scene.writers }, () => openWriter(scene)));
+  },
+  /**
+   * Lets so many writers work for so long, each with one message under way: the next follows when
+   * the last has reached all watchers. Gives deliveries per second.
+   */
+  run: async (work: { readonly writers: number; readonly ms: number }): Promise<number> => {
+    const before = audience.deliveries;
+    let acknowledged = 0;
+    const start = performance.now();
+    await Promise.all(
+      writers.slice(0, work.writers).map(async (write) => {
+        while (performance.now() - start < work.ms) {
+          await write();
+          await audience.reach(before + ++acknowledged * watchers);
+        }
+      }),
+    );
+    return (audience.deliveries - before) / (performance.now() - start) * 1000;
+  },
+  /** Writes once; gives the message that a watcher got, base64. */
+  sample: async (): Promise<string> => {
+    const wanted = audience.deliveries + watchers;
+    await writers[0]?.();
+    await audience.reach(wanted);
+    return audience.last.toString("base64");
+  },
+};
+
+async function openWatcher(scene: Scene): Promise<void> {
+  const onPush = (message: Buffer) => audience.take(message);
+  if (scene.kind === "bare") return void await openPlainSocket(scene.url, onPush);
+  const { url, token, ledger } = scene;
+  const client = await openSocket({ url, token, onPush });
+  await client.exchange(encodeCall("watch", { ledger }));
+}
+
+async function openWriter(scene: Scene): Promise<Write> {
+  if (scene.kind === "bare") {
+    const payload = Buffer.from(scene.payload, "base64");
+    let acknowledge = () => {};
+    const socket = await openPlainSocket(scene.url + writerPath, () => acknowledge());
+    return () =>
+      new Promise<void>((resolve) => {
+        acknowledge = resolve;
+        socket.send(payload);
+      });
+  }
+  const { url, token, ledger } = scene;
+  const client = await openSocket({ url, token });
+  const next = createCommits(ledger, { metaBytes });
+  return () => client.exchange(encodeCall("commit", next()));
+}
+
+export type Watchers = typeof calls;
+await serveCalls(calls);
