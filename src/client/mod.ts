@@ -5,6 +5,7 @@
  */
 
 export * from "./client.ts";
+export { connect } from "./connect.ts";
 export {
   type Code,
   codes,

@@ -1,0 +1,46 @@
+/** Cuts a commit into messages that the server takes, of which the last one makes it visible. */
+
+import { encodeValue } from "../protocol/codec.ts";
+import { maxListItems } from "../protocol/limits.ts";
+import type { CommitParams } from "../protocol/method_table.ts";
+import type { BlobUpload } from "../protocol/model.ts";
+
+/** Room for the frame around the parameters and for the names of their fields. */
+const frameBytes = 256;
+/** Room for a blob's fields besides its bytes: store, CID, digest, size. */
+const blobFieldBytes = 192;
+
+/** Bytes that a blob adds to a message. */
+export function blobFrameBytes(blob: BlobUpload): number {
+  return blobFieldBytes + (blob.bytes?.length ?? 0);
+}
+
+/**
+ * Cuts a commit. Blobs go ahead in as many commits as it takes; the first of them brings the keys,
+ * so that nothing is ever stored that nobody can open, and the last one everything.
+ */
+export function planCommits(commit: CommitParams, messageBytes: number): CommitParams[] {
+  const { ledger, keys, blobs = [], ...rest } = commit;
+  const room = messageBytes - frameBytes;
+  const keyBytes = encodeValue(keys ?? []).length;
+  const lastBytes = keyBytes + encodeValue(rest).length;
+
+  const plan: CommitParams[] = [];
+  let part: BlobUpload[] = [];
+  let bytes = keyBytes;
+  const flush = () => {
+    plan.push(plan.length === 0 ? { ledger, keys, blobs: part } : { ledger, blobs: part });
+    part = [];
+    bytes = 0;
+  };
+  for (const blob of blobs) {
+    const more = blobFrameBytes(blob);
+    if (part.length > 0 && (bytes + more > room || part.length >= maxListItems)) flush();
+    part.push(blob);
+    bytes += more;
+  }
+  // What is left goes with the metas if there is room beside them.
+  const partBytes = part.reduce((sum, blob) => sum + blobFrameBytes(blob), 0);
+  if (part.length > 0 && lastBytes + partBytes > room) flush();
+  return [...plan, { ...rest, ledger, keys, blobs: part }];
+}

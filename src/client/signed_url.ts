@@ -1,0 +1,112 @@
+/** Moves one blob to or from a signed URL. */
+
+import { type Code, codes, HearthError } from "../protocol/errors.ts";
+import type { BlobRef } from "../protocol/model.ts";
+import type { Clock } from "../transport/clock.ts";
+import { readBody } from "../transport/read_body.ts";
+import { withDeadline } from "./deadline.ts";
+
+/** What is needed to reach a signed URL. */
+export interface SignedUrlDeps {
+  readonly fetch: typeof fetch;
+  readonly clock: Clock;
+}
+
+/** A blob's bytes and the digest that names them. */
+export interface DigestedBlob extends BlobRef {
+  readonly digest: Uint8Array;
+  readonly size: number;
+}
+
+/** SHA-256 of bytes. */
+export async function sha256(bytes: Uint8Array): Promise<Uint8Array> {
+  // The type says that the bytes may be shared memory; nothing here makes such.
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes as Uint8Array<ArrayBuffer>));
+}
+
+/** Refuses bytes that are not those announced. @throws {HearthError} `DIGEST_MISMATCH` */
+export async function checkDigest(blob: DigestedBlob, bytes: Uint8Array): Promise<void> {
+  const digest = await sha256(bytes);
+  if (bytes.length === blob.size && digest.every((byte, at) => byte === blob.digest[at])) return;
+  throw new HearthError("DIGEST_MISMATCH", `Cannot use blob ${blob.cid}: its bytes are others`);
+}
+
+/** Uploads. @throws {HearthError} by the server's status; `CLOSED` when it cannot be reached */
+export async function putBytes(
+  url: URL,
+  bytes: Uint8Array,
+  { fetch, clock }: SignedUrlDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  // An upload shows no progress to go by: the slowest line that is let be does 16 KiB/s.
+  const ms = 60_000 + bytes.length / 16;
+  const response = await withDeadline((signal) => {
+    return reach(fetch, url, {
+      method: "PUT",
+      headers: { "content-type": "application/octet-stream" },
+      // The type says that the bytes may be shared memory; nothing here makes such.
+      body: bytes as Uint8Array<ArrayBuffer>,
+      signal,
+    });
+  }, { clock, ms, signal, what: "upload a blob" });
+  await response.body?.cancel();
+  if (!response.ok) throw toError(response);
+}
+
+/** Downloads and checks. @throws {HearthError} as {@linkcode putBytes}, and `DIGEST_MISMATCH` */
+export async function getBytes(
+  url: URL,
+  blob: DigestedBlob,
+  { fetch, clock }: SignedUrlDeps,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  const done = new AbortController();
+  try {
+    const either = AbortSignal.any([signal, done.signal]);
+    const response = await withDeadline((opening) => {
+      return reach(fetch, url, { signal: AbortSignal.any([either, opening]) });
+    }, { clock, ms: stallMs, signal: either, what: "download a blob" });
+    if (!response.ok) throw toError(response);
+    const bytes = await readBody(response, { clock, maxBytes: blob.size, stallMs });
+    await checkDigest(blob, bytes);
+    return bytes;
+  } finally {
+    done.abort();
+  }
+}
+
+const stallMs = 15_000;
+
+async function reach(
+  fetch: SignedUrlDeps["fetch"],
+  url: URL,
+  init: RequestInit,
+): Promise<Response> {
+  try {
+    return await fetch(url, { ...init, credentials: "omit", cache: "no-store" });
+  } catch (cause) {
+    init.signal?.throwIfAborted();
+    // Without its query: that is the signature.
+    const place = `${url.origin}${url.pathname}`;
+    throw new HearthError("CLOSED", `Cannot reach ${place}: the request failed`, { cause });
+  }
+}
+
+/** Statuses that mean one thing only; a refused or vanished URL is to be signed anew. */
+const codeOfStatus: Readonly<Record<number, Code>> = {
+  [codes.TOO_LARGE.status]: "TOO_LARGE",
+  [codes.DIGEST_MISMATCH.status]: "DIGEST_MISMATCH",
+  [codes.RATE_LIMITED.status]: "RATE_LIMITED",
+  [codes.STORAGE_FULL.status]: "STORAGE_FULL",
+  [codes.FORBIDDEN.status]: "FORBIDDEN",
+  [codes.NOT_FOUND.status]: "NOT_FOUND",
+};
+
+function toError(response: Response): HearthError {
+  const seconds = Number(response.headers.get("retry-after") ?? 0);
+  const retryAfterMs = Number.isFinite(seconds) ? seconds * 1000 : 0;
+  const code = codeOfStatus[response.status] ?? "UNAVAILABLE";
+  return new HearthError(code, `Cannot use a signed URL: HTTP ${response.status}`, {
+    details: { retryAfterMs },
+  });
+}
