@@ -75,7 +75,9 @@ export function startChild(
       if (child.stdin.writable) child.stdin.write(`${line}\n`);
     },
     end: async (signal) => {
-      child.kill(signal);
+      // Not `child.kill`: after it Deno reports the signal as end, whatever the end was.
+      const runs = child.exitCode === null && child.signalCode === null;
+      if (runs && child.pid !== undefined) process.kill(child.pid, signal);
       const timer = setTimeout(() => child.kill("SIGKILL"), graceMs);
       try {
         return await ended;
