@@ -7,11 +7,19 @@ import type { Row } from "./harness/row.ts";
 import { formatTable } from "./harness/table.ts";
 import { measureCommits } from "./rows/commits.ts";
 import { measureFanOut } from "./rows/fan_out.ts";
+import { measureFreshReader } from "./rows/fresh_reader.ts";
+import { measureHttp } from "./rows/http.ts";
+import { measureIdle } from "./rows/idle.ts";
+import { measureLive } from "./rows/live.ts";
 
 /** What can be measured, by the name that `--only` takes. */
 const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
   "commits": measureCommits,
   "fan-out": measureFanOut,
+  "live": measureLive,
+  "fresh-reader": measureFreshReader,
+  "idle": measureIdle,
+  "http": measureHttp,
 };
 
 /** Bound of one measure; beyond it something hangs, and the run ends with its children. */

@@ -22,8 +22,8 @@ const loads: readonly Load[] = [
   { clients: 32, ledgers: 32, reach: { least: 1 } },
 ];
 
-const rounds = 5;
-const ms = 900;
+const rounds = 9;
+const ms = 500;
 
 /** Measures these rows. */
 export async function measureCommits(): Promise<Row[]> {
@@ -37,7 +37,7 @@ export async function measureCommits(): Promise<Row[]> {
   await bare.calls.open({ folder: makeFolder() });
   for (const load of loads) {
     await clients.calls.open(await toGroup(hearth, load));
-    await clients.calls.run({ name: nameOf(load), ms: ms / 3 }); // Warms up.
+    await clients.calls.run({ name: nameOf(load), ms }); // Warms up.
   }
   const [inserts, ...commits] = await byTurns(rounds, [
     () => bare.calls.run({ ms }),

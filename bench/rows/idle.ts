@@ -1,0 +1,62 @@
+/** Memory of the server per idle, authenticated, watching connection against a bare `ws` server. */
+
+import { startHearth } from "../harness/hearth.ts";
+import { residentBytes } from "../harness/resident_memory.ts";
+import { type Row, toRow } from "../harness/row.ts";
+import { byTurns } from "../harness/statistics.ts";
+import { startWorker } from "../harness/worker.ts";
+import type { BroadcastServer } from "../workers/broadcast_server.ts";
+import type { Crowd, IdleSockets } from "../workers/idle_sockets.ts";
+
+const ledgerCount = 200;
+/** Opened before the first look, so that code and pools are there. */
+const warmUpCount = 200;
+const count = 2000;
+const rounds = 3;
+/** Time for what the opening has left behind to be cleared away, or not. */
+const settleMs = 1500;
+
+/** Measures this row. */
+export async function measureIdle(): Promise<Row[]> {
+  const [own, bare] = await byTurns(rounds, [measureHearth, measureBare]);
+  return [toRow({
+    name: `memory per idle connection, ${count} connections, ${ledgerCount} ledgers`,
+    unit: "KiB",
+    values: own,
+    against: { name: "bare ws server, KiB", values: bare },
+    reach: { most: 2 },
+  })];
+}
+
+async function measureHearth(): Promise<number> {
+  await using hearth = await startHearth();
+  const places = await Promise.all(Array.from({ length: ledgerCount }, async (_, at) => {
+    const ledger = `bench/idle-${at}`;
+    return { ledger, token: await hearth.token(ledger) };
+  }));
+  return await kibibytesEach(hearth.pid, { url: hearth.url, places });
+}
+
+async function measureBare(): Promise<number> {
+  await using bare = startWorker<BroadcastServer>(
+    new URL("../workers/broadcast_server.ts", import.meta.url),
+  );
+  return await kibibytesEach(bare.pid, { url: await bare.calls.listen() });
+}
+
+/** Fresh processes each time: what one round leaves behind must not help the next. */
+async function kibibytesEach(pid: number, crowd: Omit<Crowd, "count">): Promise<number> {
+  await using clients = startWorker<IdleSockets>(
+    new URL("../workers/idle_sockets.ts", import.meta.url),
+  );
+  await clients.calls.open({ ...crowd, count: warmUpCount });
+  await pause(settleMs);
+  const before = residentBytes(pid);
+  await clients.calls.open({ ...crowd, count });
+  await pause(settleMs);
+  return (residentBytes(pid) - before) / 1024 / count;
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
