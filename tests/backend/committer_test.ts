@@ -111,7 +111,8 @@ describe("createCommitter()", () => {
       assertEquals(error.code, "RATE_LIMITED");
       assert((error.details?.retryAfterMs ?? 0) > 0);
       await Promise.all(waiting);
-      assertEquals(seqOf(await committer.commit(putOf("c"))), 3);
+      const later = await Promise.all(["c", "d"].map((it) => committer.commit(putOf(it))));
+      assertEquals(later.map(seqOf), [3, 4]);
     }
   });
 

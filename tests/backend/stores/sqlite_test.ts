@@ -122,6 +122,16 @@ describe("openSqlite()", () => {
     assertEquals(await store.bounds(ledger), { floor: 0, head: 2 });
   });
 
+  it("keeps nothing of a batch in which a statement fails, and goes on", async () => {
+    await using store = await openSqlite({ path: newPath() });
+    const impossible = commitOf({ blobs: [{ ...blobOf("b"), size: 0.5 }] });
+    const error = await assertRejects(() => store.commit([putOf("a"), impossible]));
+    assert(!(error instanceof HearthError));
+    assertEquals(await store.bounds(ledger), undefined);
+    const [outcome] = await store.commit([putOf("c")]);
+    assertEquals(outcome?.kind === "done" && outcome.seq, 1);
+  });
+
   it("refuses calls after its end", async () => {
     const store = await openSqlite({ path: newPath() });
     await store[Symbol.asyncDispose]();
