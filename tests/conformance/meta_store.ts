@@ -1,19 +1,22 @@
 /** What every MetaStore must do, whatever it keeps its rows in. */
 
 import { describe, it } from "node:test";
-import { assert, assertEquals, assertMatch, assertNotEquals } from "#assert";
-import type { Commit, Done, MetaStore, Outcome } from "../../src/backend/stores/meta_store.ts";
-import { blobOf, cidOf, commitOf, largeBlobOf, ledger, metaOf, putOf, refOf } from "./fixtures.ts";
+import { assertEquals, assertMatch, assertNotEquals } from "#assert";
+import type { MetaStore } from "../../src/backend/stores/meta_store.ts";
+import { blobOf, cidOf, commitOf, ledger, metaOf, putOf, refOf } from "./fixtures.ts";
+import { metaStoreBlobTests } from "./meta_store_blobs.ts";
 import { metaStoreModelTest } from "./meta_store_model.ts";
+import { metaStoreWalTests } from "./meta_store_wal.ts";
+import { commitOne, done, named, names, seqOf } from "./outcomes.ts";
 
 /** Declares the suite. @param open makes an empty store */
 export function metaStoreSuite(name: string, open: () => Promise<MetaStore>): void {
   describe(`${name} as MetaStore`, () => {
     commits(open);
-    blobs(open);
     heads(open);
     reading(open);
-    records(open);
+    metaStoreBlobTests(open);
+    metaStoreWalTests(open);
     metaStoreModelTest(open);
   });
 }
@@ -134,71 +137,6 @@ function commits(open: Open): void {
   });
 }
 
-function blobs(open: Open): void {
-  it("keeps the bytes of the first commit that names a blob", async () => {
-    await using store = await open();
-    const first = blobOf("a", "first");
-    const outcomes = await store.commit([
-      commitOf({ blobs: [first] }),
-      commitOf({ blobs: [blobOf("a", "second")], metas: [metaOf("m", [refOf("a")])] }),
-    ]);
-    assertEquals(outcomes.map((it) => done(it).blobs), [[first], []]);
-    assertEquals(await store.findBlobs(ledger, [refOf("a")]), [first]);
-  });
-
-  it("finds blobs in the order asked, their bytes only when wanted", async () => {
-    await using store = await open();
-    const large = largeBlobOf("large", 1 << 20);
-    const empty = blobOf("empty", "");
-    await commitOne(store, commitOf({ blobs: [blobOf("a"), large, empty] }));
-    const refs = [empty, large, refOf("absent"), refOf("a", "file"), refOf("a")];
-    assertEquals(await store.findBlobs(ledger, refs), [empty, large, blobOf("a")]);
-    const { bytes: _, ...bare } = blobOf("a");
-    assertEquals(await store.findBlobs(ledger, [refOf("a")], { bytes: false }), [bare]);
-    assertEquals(await store.findBlobs("acme/none", refs), []);
-  });
-
-  it("lists the cars in use, newest first", async () => {
-    await using store = await open();
-    await commitOne(store, commitOf({ blobs: [blobOf("a"), blobOf("f", "f", "file")] }));
-    await commitOne(store, commitOf({ blobs: [blobOf("b", "bb"), largeBlobOf("c", 9)] }));
-    const all = [
-      { ...refOf("c"), size: 9 },
-      { ...refOf("b"), size: 2 },
-      { ...refOf("a"), size: 1 },
-    ];
-    assertEquals(await store.inventory(ledger, 10), all);
-    assertEquals(await store.inventory(ledger, 2), all.slice(0, 2));
-    assertEquals(await store.inventory("acme/none", 2), []);
-  });
-
-  it("takes retired blobs out of the inventory and keeps them readable", async () => {
-    await using store = await open();
-    await commitOne(store, commitOf({ blobs: [blobOf("a"), blobOf("b")] }));
-    const retires = [refOf("a"), refOf("new"), refOf("absent")];
-    await commitOne(store, putOf("new", { retires }));
-    assertEquals(await inventory(store), named("b"));
-    assertEquals((await store.findBlobs(ledger, [refOf("a"), refOf("new")])).length, 2);
-  });
-
-  it("brings a retired blob back when a new meta names it, and a repeat does not undo that", async () => {
-    await using store = await open();
-    await commitOne(store, putOf("a"));
-    const retiring = putOf("b", { retires: [refOf("a")] });
-    await commitOne(store, retiring);
-    assertEquals(await inventory(store), named("b"));
-    await commitOne(store, putOf("a"));
-    assertEquals(await inventory(store), named("b"), "a repeat names nothing afresh");
-    await commitOne(store, commitOf({ metas: [metaOf("c", [refOf("a")])] }));
-    assertEquals(await inventory(store), named("b", "a"));
-    await commitOne(store, retiring);
-    assertEquals(await inventory(store), named("b", "a"));
-    const both = commitOf({ metas: [metaOf("d", [refOf("a")])], retires: [refOf("a")] });
-    await commitOne(store, both);
-    assertEquals(await inventory(store), named("b"));
-  });
-}
-
 function heads(open: Open): void {
   it("takes superseded metas out of the heads and keeps them in the log", async () => {
     await using store = await open();
@@ -305,70 +243,4 @@ function reading(open: Open): void {
     const page = await store.log(ledger, 0, 10);
     assertEquals(page, { metas: [], keys: [], seq: 0, more: false, floor: 0 });
   });
-}
-
-function records(open: Open): void {
-  const key = { ledger, owner: "alice", name: "wal" };
-  const [one, two] = [Uint8Array.of(1), Uint8Array.of(2)];
-
-  it("writes a device's record only at the version that was read", async () => {
-    await using store = await open();
-    assertEquals(await store.getWal(key), { version: 0, bytes: null });
-    assertEquals(await store.putWal(key, 1, one), { done: false, version: 0 });
-    assertEquals(await store.putWal(key, 0, one), { done: true, version: 1 });
-    assertEquals(await store.putWal(key, 0, two), { done: false, version: 1 });
-    assertEquals(await store.getWal(key), { version: 1, bytes: one });
-    assertEquals(await store.putWal(key, 1, new Uint8Array(0)), { done: true, version: 2 });
-    assertEquals(await store.getWal(key), { version: 2, bytes: new Uint8Array(0) });
-  });
-
-  it("removes a device's record only at the version that was read", async () => {
-    await using store = await open();
-    assertEquals(await store.deleteWal(key, 0), { done: true, version: 0 });
-    await store.putWal(key, 0, one);
-    assertEquals(await store.deleteWal(key, 2), { done: false, version: 1 });
-    assertEquals(await store.deleteWal(key, 1), { done: true, version: 0 });
-    assertEquals(await store.getWal(key), { version: 0, bytes: null });
-  });
-
-  it("keeps records of other ledgers, owners and names apart", async () => {
-    await using store = await open();
-    const keys = [
-      key,
-      { ...key, ledger: "acme/notes" },
-      { ...key, owner: "alice\0" },
-      { ...key, owner: "alice\0b" },
-      { ...key, name: "wal2" },
-    ];
-    for (const [at, it] of keys.entries()) await store.putWal(it, 0, Uint8Array.of(at));
-    const found = await Promise.all(keys.map((it) => store.getWal(it)));
-    assertEquals(found.map(({ bytes }) => bytes?.[0]), [0, 1, 2, 3, 4]);
-  });
-}
-
-async function commitOne(store: MetaStore, commit: Commit): Promise<Outcome> {
-  const outcomes = await store.commit([commit]);
-  assert(outcomes.length === 1 && outcomes[0]);
-  return outcomes[0];
-}
-
-function done(outcome: Outcome | undefined): Done {
-  assert(outcome?.kind === "done", `Expected the commit to be done, not ${outcome?.kind}`);
-  return outcome;
-}
-
-function seqOf(outcome: Outcome | undefined): number {
-  return done(outcome).seq;
-}
-
-function names(page: { readonly metas: readonly { readonly cid: string }[] }): readonly string[] {
-  return page.metas.map(({ cid }) => cid);
-}
-
-function named(...all: readonly string[]): readonly string[] {
-  return all.map(cidOf);
-}
-
-async function inventory(store: MetaStore): Promise<readonly string[]> {
-  return (await store.inventory(ledger, 10)).map(({ cid }) => cid);
 }

@@ -1,0 +1,77 @@
+/** What every MetaStore must do with blobs: first bytes stay, and the inventory is what is in use. */
+
+import { it } from "node:test";
+import { assertEquals } from "#assert";
+import type { MetaStore } from "../../src/backend/stores/meta_store.ts";
+import { blobOf, commitOf, largeBlobOf, ledger, metaOf, putOf, refOf } from "./fixtures.ts";
+import { commitOne, done, named } from "./outcomes.ts";
+
+/** Declares the tests. @param open makes an empty store */
+export function metaStoreBlobTests(open: () => Promise<MetaStore>): void {
+  it("keeps the bytes of the first commit that names a blob", async () => {
+    await using store = await open();
+    const first = blobOf("a", "first");
+    const outcomes = await store.commit([
+      commitOf({ blobs: [first] }),
+      commitOf({ blobs: [blobOf("a", "second")], metas: [metaOf("m", [refOf("a")])] }),
+    ]);
+    assertEquals(outcomes.map((it) => done(it).blobs), [[first], []]);
+    assertEquals(await store.findBlobs(ledger, [refOf("a")]), [first]);
+  });
+
+  it("finds blobs in the order asked, their bytes only when wanted", async () => {
+    await using store = await open();
+    const large = largeBlobOf("large", 1 << 20);
+    const empty = blobOf("empty", "");
+    await commitOne(store, commitOf({ blobs: [blobOf("a"), large, empty] }));
+    const refs = [empty, large, refOf("absent"), refOf("a", "file"), refOf("a")];
+    assertEquals(await store.findBlobs(ledger, refs), [empty, large, blobOf("a")]);
+    const { bytes: _, ...bare } = blobOf("a");
+    assertEquals(await store.findBlobs(ledger, [refOf("a")], { bytes: false }), [bare]);
+    assertEquals(await store.findBlobs("acme/none", refs), []);
+  });
+
+  it("lists the cars in use, newest first", async () => {
+    await using store = await open();
+    await commitOne(store, commitOf({ blobs: [blobOf("a"), blobOf("f", "f", "file")] }));
+    await commitOne(store, commitOf({ blobs: [blobOf("b", "bb"), largeBlobOf("c", 9)] }));
+    const all = [
+      { ...refOf("c"), size: 9 },
+      { ...refOf("b"), size: 2 },
+      { ...refOf("a"), size: 1 },
+    ];
+    assertEquals(await store.inventory(ledger, 10), all);
+    assertEquals(await store.inventory(ledger, 2), all.slice(0, 2));
+    assertEquals(await store.inventory("acme/none", 2), []);
+  });
+
+  it("takes retired blobs out of the inventory and keeps them readable", async () => {
+    await using store = await open();
+    await commitOne(store, commitOf({ blobs: [blobOf("a"), blobOf("b")] }));
+    const retires = [refOf("a"), refOf("new"), refOf("absent")];
+    await commitOne(store, putOf("new", { retires }));
+    assertEquals(await inventory(store), named("b"));
+    assertEquals((await store.findBlobs(ledger, [refOf("a"), refOf("new")])).length, 2);
+  });
+
+  it("brings a retired blob back when a new meta names it, and a repeat does not undo that", async () => {
+    await using store = await open();
+    await commitOne(store, putOf("a"));
+    const retiring = putOf("b", { retires: [refOf("a")] });
+    await commitOne(store, retiring);
+    assertEquals(await inventory(store), named("b"));
+    await commitOne(store, putOf("a"));
+    assertEquals(await inventory(store), named("b"), "a repeat names nothing afresh");
+    await commitOne(store, commitOf({ metas: [metaOf("c", [refOf("a")])] }));
+    assertEquals(await inventory(store), named("b", "a"));
+    await commitOne(store, retiring);
+    assertEquals(await inventory(store), named("b", "a"));
+    const both = commitOf({ metas: [metaOf("d", [refOf("a")])], retires: [refOf("a")] });
+    await commitOne(store, both);
+    assertEquals(await inventory(store), named("b"));
+  });
+}
+
+async function inventory(store: MetaStore): Promise<readonly string[]> {
+  return (await store.inventory(ledger, 10)).map(({ cid }) => cid);
+}
