@@ -14,7 +14,9 @@ interface Manifest {
 }
 
 interface Packages {
-  readonly engines: { readonly node: string };
+  readonly name: string;
+  readonly exports: Readonly<Record<string, string>>;
+  readonly license: string;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly peerDependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
@@ -27,6 +29,15 @@ const published = readSources("src", "mod.ts", "server.ts");
 test("jsr.json is the twin of deno.json", () => {
   const { name, version, license, exports, publish } = deno;
   assertEquals(JSON.parse(readText("jsr.json")), { name, version, license, exports, publish });
+});
+
+test("package.json has the same name and entry points, so that examples work in a checkout as written", () => {
+  const { name, exports, license } = packages;
+  assertEquals({ name, exports, license }, {
+    name: deno.name,
+    exports: deno.exports,
+    license: deno.license,
+  });
 });
 
 test("every entry point that is exported is there, and is published", () => {
@@ -89,6 +100,7 @@ test("the CHANGELOG knows the version", () => {
 
 function undeclared(declared: ReadonlySet<string>) {
   return ({ path, imports }: { readonly path: string; readonly imports: readonly string[] }) =>
-    imports.map((it) => packageOf(it)).filter((it) => it !== undefined && !declared.has(it))
+    imports.map((it) => packageOf(it))
+      .filter((it) => it !== undefined && it !== deno.name && !declared.has(it))
       .map((it) => `${path} imports ${it}`);
 }
