@@ -5,6 +5,7 @@
 
 import { NotFoundError } from "@fireproof/core";
 import type { AnyLink, FileStore, Loadable } from "@fireproof/core-types-blockstore";
+import { CID } from "multiformats/cid";
 import type { Client } from "../client/client.ts";
 import { HearthError } from "../protocol/errors.ts";
 import { loadIfStored, verifyBytes } from "./cars.ts";
@@ -30,7 +31,9 @@ export function findFilesRemotely(
   { client, ledger, signal }: { client: Client; ledger: string; signal: AbortSignal },
 ): void {
   const store = loader.attachedStores.local().active.file;
-  const source: Source = async (cid) => {
+  const source: Source = async (named) => {
+    // Fireproof passes what the document says, which is a group of one.
+    const cid = CID.parse(`${named}`);
     // An app that is offline gets its error at once: only a file that is on its way is waited for.
     if (client.status.state === "waiting" || client.status.state === "denied") {
       throw new HearthError("CLOSED", `Cannot load file ${cid} of "${ledger}": the server is away`);
