@@ -18,9 +18,9 @@ import { fileURLToPath } from "node:url";
 import { createLog } from "./src/backend/log.ts";
 import { main } from "./src/cli/main.ts";
 import { type HearthServer, startServer } from "./src/cli/serve.ts";
-import { type Config, readConfig } from "./src/config.ts";
+import { type Config, type LogFormat, type LogLevel, readConfig } from "./src/config.ts";
 
-export type { Config, HearthServer };
+export type { Config, HearthServer, LogFormat, LogLevel };
 
 /**
  * Starts a server. What is not given has the default of `help`; the environment is not looked at.

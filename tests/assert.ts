@@ -39,7 +39,10 @@ export function assertMatch(text: string, pattern: RegExp, message?: string): vo
 
 /** Passes when the text or list contains the part. */
 export function assertStringIncludes(text: string, part: string, message?: string): void {
-  assert.ok(text.includes(part), message ?? `Expected ${JSON.stringify(text)} to include "${part}"`);
+  assert.ok(
+    text.includes(part),
+    message ?? `Expected ${JSON.stringify(text)} to include "${part}"`,
+  );
 }
 
 /** Passes when the call throws; gives the error back. */

@@ -38,7 +38,7 @@ export function isCid(text: string): boolean {
 /** Writes the CID of content with this codec and sha2-256 digest. */
 export function formatCid(codec: number, digest: Uint8Array): string {
   const head = [1];
-  for (let rest = codec; ; rest >>>= 7) {
+  for (let rest = codec;; rest >>>= 7) {
     if (rest < 0x80) {
       head.push(rest);
       break;

@@ -2,12 +2,7 @@
 
 import * as v from "valibot";
 import type { MethodTable } from "./method_table.ts";
-import {
-  maxKeys,
-  maxTellBytes,
-  maxWaitMs,
-  maxWalBytes,
-} from "./limits.ts";
+import { maxKeys, maxTellBytes, maxWaitMs, maxWalBytes } from "./limits.ts";
 import {
   blobAnswerSchema,
   blobRefSchema,

@@ -175,7 +175,8 @@ export const limitsSchema = v.strictObject({
 });
 
 /** Whether two types are the same, for the compiler. */
-export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2) ? true
+export type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends (<T>() => T extends B ? 1 : 2)
+  ? true
   : false;
 /** A type with everything inside it read-only, so that schemas and interfaces can be compared. */
 export type Deep<T> = T extends Uint8Array ? T
