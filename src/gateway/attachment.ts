@@ -3,6 +3,7 @@
 import type { DbMetaEvent, Loadable } from "@fireproof/core-types-blockstore";
 import type { Client, Logger } from "../client/client.ts";
 import { HearthError } from "../protocol/errors.ts";
+import { mendCompaction } from "./compaction.ts";
 import { findFilesRemotely, loadLocalFile } from "./files.ts";
 import { Inbox, type MetaListener } from "./inbox.ts";
 import { Knowledge } from "./knowledge.ts";
@@ -48,6 +49,7 @@ export class Attachment {
       loadFile: (cid) => loadLocalFile(loader, cid),
       signal,
     });
+    mendCompaction(loader, (cars) => this.#outbox.addCompacted(cars), signal);
     findFilesRemotely(loader, { client, ledger, signal });
     const stop = client.onStatus((status) => {
       if (status.state === "open") {

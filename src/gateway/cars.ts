@@ -21,6 +21,10 @@ export interface OpenedCar {
   readonly compacts: readonly AnyLink[];
   /** Cars of the files that documents in this car name. */
   readonly files: readonly AnyLink[];
+  /** Events that the database's state consists of after this commit. */
+  readonly head: readonly AnyLink[];
+  /** What the database applies to merge the commit. */
+  readonly meta: unknown;
   /** The car holds a header and nothing else: the commit says nothing new. */
   readonly empty: boolean;
 }
@@ -46,6 +50,8 @@ export async function openCar(
     needs: header?.cars.flat() ?? [],
     compacts: header?.compact.flat() ?? [],
     files: blocks.flatMap((block) => isDocBlockItem(block.item) ? filesOf(block.item.value) : []),
+    head: isRecord(header?.meta) ? [header.meta.head].flat().filter(isLink) : [],
+    meta: header?.meta,
     empty: header !== undefined && blocks.length === 1,
   };
 }
@@ -61,11 +67,13 @@ function filesOf(value: object): AnyLink[] {
   ).filter(isLink);
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
+/** Whether a value of Fireproof's or the app's has properties to look at. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null;
 }
 
-function isLink(value: unknown): value is AnyLink {
+/** Whether a value is a CID. */
+export function isLink(value: unknown): value is AnyLink {
   return isRecord(value) && "multihash" in value;
 }
 

@@ -14,7 +14,9 @@ import { CID } from "multiformats/cid";
 import type { Client, Logger, Watch } from "../client/client.ts";
 import { HearthError } from "../protocol/errors.ts";
 import type { BlobAnswer, BlobRef, Changes, Meta } from "../protocol/model.ts";
-import { loadIfStored, openCar, verifyBytes } from "./cars.ts";
+import { loadIfStored, openCar, type OpenedCar, verifyBytes } from "./cars.ts";
+import { announceFirst, hasMerged, headOf } from "./clock.ts";
+import { exclusively } from "./exclusive.ts";
 import { importKeys } from "./keys.ts";
 import type { Knowledge } from "./knowledge.ts";
 import { toEvent } from "./metas.ts";
@@ -214,8 +216,26 @@ export class Inbox {
     const reach = [...cars, ...opened.needs, ...opened.compacts].map((car) => `${car}`);
     knowledge.heads.set(meta.cid, { cars: cars.map((car) => `${car}`), reach: new Set(reach) });
     knowledge.addStored(opened.needs.map((car): BlobRef => ({ store: "car", cid: `${car}` })));
-    await loader.handleDbMetasFromStore([event.dbMeta], this.#store);
+    await exclusively(loader, () => this.#apply(event, opened));
     return event;
+  }
+
+  async #apply(event: DbMetaEvent, { head, meta, compacts }: OpenedCar): Promise<void> {
+    const { loader } = this.#deps;
+    const isFirst = headOf(loader).length === 0;
+    await loader.handleDbMetasFromStore([event.dbMeta], this.#store);
+    if (!await hasMerged(loader, head)) {
+      // A writer without a whole compaction left blocks in cars that it calls compacted.
+      await this.#load(compacts.map((car) => `${car}`));
+      await loader.ebOpts.applyMeta(meta);
+      if (!await hasMerged(loader, head)) {
+        throw new HearthError(
+          "NOT_FOUND",
+          `Cannot merge meta ${event.eventCid}: blocks are missing`,
+        );
+      }
+    }
+    if (isFirst && head.length > 0) await announceFirst(loader);
   }
 
   async #require(links: readonly AnyLink[]): Promise<void> {

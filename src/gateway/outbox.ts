@@ -41,6 +41,8 @@ export class Outbox {
   #newest: readonly DbMetaEvent[] | undefined;
   /** Cars of commits that said nothing new and were not sent: certainly not on the server. */
   readonly #unsent = new Set<string>();
+  /** Cars compacted by commits that a newer one may have overtaken on the way. */
+  readonly #compacted = new Set<string>();
   #put = 0;
   #acknowledged = 0;
   #refusal: HearthError | undefined;
@@ -72,6 +74,11 @@ export class Outbox {
     this.#put++;
     this.#changed();
     this.retry();
+  }
+
+  /** Notes what a compaction made superfluous, should its own commit never be the newest. */
+  addCompacted(cars: readonly string[]): void {
+    for (const car of cars) this.#compacted.add(car);
   }
 
   /** Offers what waits to the server, also what it refused before. */
@@ -182,6 +189,7 @@ export class Outbox {
       knowledge.heads.set(meta.cid, { cars, reach });
     }
     this.#unsent.clear();
+    for (const cid of compacted) this.#compacted.delete(cid);
   }
 
   /** A car that the heads on the server bring, or one that brings nothing. */
@@ -195,7 +203,7 @@ export class Outbox {
     const local = loader.attachedStores.local();
     const needed = new Map<string, AnyLink>();
     const own = new Set<string>();
-    const compacted = new Set<string>();
+    const compacted = new Set(this.#compacted);
     let empty = true;
     for (const { dbMeta: { cars } } of events) {
       for (const car of cars) {

@@ -1,0 +1,58 @@
+/** Looks after the database's clock, where a remote commit shows, or fails to without a word. */
+
+import type { AnyLink, Loadable } from "@fireproof/core-types-blockstore";
+
+import { isLink, isRecord } from "./cars.ts";
+
+/** Most events walked to find whether a commit is part of the database's history. */
+const maxWalk = 10_000;
+
+/** The events that the database's state consists of. */
+export function headOf(loader: Loadable): readonly AnyLink[] {
+  return loader.blockstoreParent?.crdtParent?.clock.head ?? [];
+}
+
+/**
+ * Whether the events of a commit are in the database's history. Fireproof logs a merge that failed
+ * for want of a block, and goes on without it.
+ */
+export async function hasMerged(loader: Loadable, head: readonly AnyLink[]): Promise<boolean> {
+  const wanted = new Set(head.map(String));
+  const blockstore = loader.blockstoreParent?.crdtParent?.blockstore;
+  if (!blockstore) return true;
+  const walked = new Set<string>();
+  const queue = [...headOf(loader)];
+  for (let link = queue.shift(); link && wanted.size > 0; link = queue.shift()) {
+    const cid = `${link}`;
+    if (walked.has(cid)) continue;
+    if (walked.size >= maxWalk) return false;
+    walked.add(cid);
+    wanted.delete(cid);
+    if (wanted.size > 0) queue.push(...await parentsOf(blockstore, link));
+  }
+  return wanted.size === 0;
+}
+
+/**
+ * Tells the app of its first content: Fireproof's clock is silent when it takes its very first head
+ * from a remote.
+ */
+export async function announceFirst(loader: Loadable): Promise<void> {
+  const crdt = loader.blockstoreParent?.crdtParent;
+  if (!crdt) return;
+  const { result } = await crdt.changes();
+  if (result.length === 0) return;
+  for (const listener of crdt.clock.watchers.values()) listener(result);
+  for (const listener of crdt.clock.noPayloadWatchers.values()) listener();
+}
+
+async function parentsOf(
+  blockstore: { get(link: AnyLink): Promise<unknown> },
+  link: AnyLink,
+): Promise<AnyLink[]> {
+  const block = await blockstore.get(link);
+  const item = isRecord(block) ? block.item : undefined;
+  const event = isRecord(item) ? item.value : undefined;
+  const parents = isRecord(event) ? event.parents : undefined;
+  return Array.isArray(parents) ? parents.filter(isLink) : [];
+}
