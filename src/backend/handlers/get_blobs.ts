@@ -4,27 +4,34 @@ import type { BlobAnswer } from "../../protocol/model.ts";
 import type { Handler, Services } from "../handler.ts";
 import { urlLifeMs } from "../signed_url.ts";
 import type { LedgerId, StoredBlob } from "../stores/meta_store.ts";
+import { refKey } from "../stores/names.ts";
 import { namesBeyond } from "./refs.ts";
 
-/** Hands out blobs, in the order asked. */
+/** Hands out blobs, in the order asked; reads the bytes of those alone that fit into the answer. */
 export const getBlobs: Handler<"getBlobs"> = async (services, params, { baseUrl }) => {
   const { ledger, blobs: refs, inlineBytes = Infinity } = params;
-  const found = await services.metaStore.findBlobs(ledger, refs);
+  const found = await services.metaStore.findBlobs(ledger, refs, { bytes: false });
   let left = Math.min(inlineBytes, services.limits.inlineBytes);
+  const fits = found.map(({ size }) => {
+    if (size > left) return false;
+    left -= size;
+    return true;
+  });
+  const inline = await services.metaStore.findBlobs(ledger, found.filter((_, at) => fits[at]));
+  const bytesOf = new Map(inline.map((blob) => [refKey(blob), blob]));
   const blobs: BlobAnswer[] = [];
-  for (const blob of found) {
-    const { store, cid, size, digest } = blob;
-    if (size <= left) {
-      left -= size;
-      blobs.push({ store, cid, size, digest, bytes: await readWhole(services, ledger, blob) });
-    } else {
-      const url = services.urls.sign(baseUrl, {
-        method: "GET",
-        key: { ledger, store, cid, digest, size },
-        expiresAt: services.clock.now() + urlLifeMs,
-      });
-      blobs.push({ store, cid, size, digest, url });
+  for (const { store, cid, size, digest } of found) {
+    const whole = bytesOf.get(refKey({ store, cid }));
+    if (whole) {
+      blobs.push({ store, cid, size, digest, bytes: await readWhole(services, ledger, whole) });
+      continue;
     }
+    const url = services.urls.sign(baseUrl, {
+      method: "GET",
+      key: { ledger, store, cid, digest, size },
+      expiresAt: services.clock.now() + urlLifeMs,
+    });
+    blobs.push({ store, cid, size, digest, url });
   }
   return { blobs, missing: namesBeyond(refs, found) };
 };
