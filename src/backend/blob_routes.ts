@@ -3,7 +3,7 @@
 import { HearthError } from "../protocol/errors.ts";
 import { toPublicError } from "./dispatch.ts";
 import type { Services } from "./handler.ts";
-import { errorResponse, readPieces } from "./http_answer.ts";
+import { errorResponse, readPieces, withoutKeepAlive } from "./http_answer.ts";
 import type { BlobKey } from "./stores/blob_store.ts";
 
 /** Serves a signed URL. */
@@ -44,7 +44,9 @@ async function put(services: Services, key: BlobKey, request: Request): Promise<
     );
   }
   // A URL may be used again: nothing changes, and nothing needs to be read.
-  if (await services.blobStore.has(key)) return new Response(null, { status: 200 });
+  if (await services.blobStore.has(key)) {
+    return withoutKeepAlive(new Response(null, { status: 200 }));
+  }
   await services.blobStore.put(key, readPieces(request.body, services.clock, "DIGEST_MISMATCH"));
   return new Response(null, { status: 201 });
 }

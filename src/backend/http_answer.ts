@@ -17,8 +17,16 @@ export function framesResponse(body: Uint8Array<ArrayBuffer>, status: number): R
 /** Answers with an error that belongs to no request: its body is an `error` notice. */
 export function errorResponse({ code, message }: HearthError): Response {
   const notice = { code, message } satisfies Notice<"error">;
-  const response = framesResponse(encodeNotification("error", notice), statusOf(code));
+  const response = withoutKeepAlive(
+    framesResponse(encodeNotification("error", notice), statusOf(code)),
+  );
   if (code === "UNAUTHENTICATED") response.headers.set("www-authenticate", "Bearer");
+  return response;
+}
+
+/** Ends the connection behind an answer that may come before the whole request has been read. */
+export function withoutKeepAlive(response: Response): Response {
+  response.headers.set("connection", "close");
   return response;
 }
 
@@ -44,8 +52,9 @@ export async function* readPieces(
       yield piece.value;
     }
   } finally {
-    // The sender may still be at it: what it sends is not wanted any more. It may be gone as well.
-    reader.cancel().catch(() => {});
+    // Not cancelled: that would cut the connection before the sender has read why. What is still on
+    // its way is thrown away by the adapter, for half a second at most.
+    reader.releaseLock();
   }
 }
 

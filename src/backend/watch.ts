@@ -43,8 +43,7 @@ export class Watch implements Listener {
 
   /** Starts to send, behind the position that the answer has told; `more` lies behind it. */
   start(position: number, more: boolean): void {
-    this.#position = position;
-    if (more) this.#head = Math.max(this.#head, position + 1);
+    this.#moveTo(position, more);
     this.#settle();
   }
 
@@ -77,6 +76,11 @@ export class Watch implements Listener {
     return !this.#closed && (this.#at < this.#head || this.#needsHeads);
   }
 
+  #moveTo(position: number, more: boolean): void {
+    this.#position = position;
+    if (more) this.#head = Math.max(this.#head, position + 1);
+  }
+
   /** Sees to it that the client gets what it lacks. */
   #settle(): void {
     if (this.#position === undefined || this.#catchingUp || !this.#behind) return;
@@ -99,7 +103,7 @@ export class Watch implements Listener {
         if (seq <= before && !changes.reset) {
           throw new Error(`the log of ${this.#ledger} ends at ${before}, not at ${this.#head}`);
         }
-        this.#position = seq;
+        this.#moveTo(seq, changes.more);
         this.#deps.queue.answer(
           encodeNotification("metas", { ledger: this.#ledger, ...changes }),
         );

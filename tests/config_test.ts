@@ -1,0 +1,106 @@
+/** Settings: defaults, flags before environment, and all mistakes at once. */
+
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { describeMistakes, readConfig, settings } from "../src/config.ts";
+import { assert, assertEquals } from "#assert";
+
+function read(env: Readonly<Record<string, string>>, flags: Readonly<Record<string, string>> = {}) {
+  return readConfig((name) => env[name], new Map(Object.entries(flags)));
+}
+
+function mistakesOf(env: Readonly<Record<string, string>>): readonly string[] {
+  const found = read(env);
+  assert("mistakes" in found, `nothing is wrong with ${JSON.stringify(env)}`);
+  return found.mistakes.map(({ name }) => name);
+}
+
+test("nothing needs to be set", () => {
+  assertEquals(read({}), {
+    config: {
+      port: 8787,
+      host: "127.0.0.1",
+      data: "./hearth-data",
+      publicUrl: undefined,
+      origins: [],
+      log: { format: "text", level: "info" },
+      autoCreate: true,
+    },
+  });
+});
+
+test("an empty variable counts as not set", () => {
+  assertEquals(read({ PORT: "", HEARTH_DATA: "", DATABASE_URL: "" }), read({}));
+});
+
+test("a flag wins over the environment", () => {
+  const found = read({ PORT: "1", HEARTH_HOST: "::1" }, { port: "2" });
+  assert("config" in found);
+  assertEquals([found.config.port, found.config.host], [2, "::1"]);
+});
+
+test("every setting can be set", () => {
+  const found = read({
+    HEARTH_PUBLIC_URL: "https://sync.example/hearth/",
+    HEARTH_ORIGINS: "https://a.example, http://b.example:8080",
+    HEARTH_LOG: "json,debug",
+    HEARTH_AUTO_CREATE: "off",
+  });
+  assert("config" in found);
+  const { publicUrl, origins, log, autoCreate } = found.config;
+  assertEquals({ publicUrl, origins, log, autoCreate }, {
+    publicUrl: "https://sync.example/hearth",
+    origins: ["https://a.example", "http://b.example:8080"],
+    log: { format: "json", level: "debug" },
+    autoCreate: false,
+  });
+});
+
+test("values that are not allowed are refused, one by one", () => {
+  const wrong: readonly (readonly [string, readonly string[]])[] = [
+    ["PORT", ["x", "-1", "65536", "8787.5", "0x50", "8787 "]],
+    ["HEARTH_HOST", ["a b", "http://x"]],
+    ["HEARTH_PUBLIC_URL", ["sync.example", "ftp://x", "https://x/?a=b", "https://u:p@x/"]],
+    ["HEARTH_ORIGINS", ["a.example", "https://a.example/", "https://a.example/path", "null"]],
+    ["HEARTH_LOG", ["loud", "text;info"]],
+    ["HEARTH_AUTO_CREATE", ["true", "OFF", "0"]],
+  ];
+  for (const [name, values] of wrong) {
+    for (const value of values) assertEquals(mistakesOf({ [name]: value }), [name], value);
+  }
+});
+
+test("what this release cannot serve is refused rather than ignored", () => {
+  for (
+    const name of [
+      "DATABASE_URL",
+      "HEARTH_BLOBS",
+      "HEARTH_BUS",
+      "HEARTH_ISSUERS",
+      "CLOUD_SESSION_TOKEN_PUBLIC",
+    ]
+  ) {
+    assertEquals(mistakesOf({ [name]: "something" }), [name]);
+  }
+});
+
+test("all mistakes are told at once, with what is allowed, but no secrets", () => {
+  const found = read({ PORT: "x", DATABASE_URL: "postgres://u:secret@h/d" }, { log: "loud" });
+  assert("mistakes" in found);
+  const text = describeMistakes(found.mistakes);
+  for (
+    const part of ["PORT", '"x"', "0 to 65535", "--log", '"loud"', "text or json", "DATABASE_URL"]
+  ) {
+    assert(text.includes(part), `${part} in ${text}`);
+  }
+  assert(!text.includes("secret"));
+});
+
+test("the permissions of `deno task start` name every variable that is read", () => {
+  const { tasks } = JSON.parse(readFileSync(new URL("../deno.json", import.meta.url), "utf8"));
+  const start: string = tasks.start.command ?? tasks.start;
+  const allowed = /--allow-env=(\S+)/.exec(start)?.[1]?.split(",") ?? [];
+  const needed = Object.values(settings).map(({ env }) => env);
+  readConfig((name) => void needed.push(name), new Map());
+  assertEquals(needed.filter((name) => !allowed.includes(name)), []);
+});
