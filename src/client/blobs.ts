@@ -1,12 +1,12 @@
 /** Commits and blobs of any size and number, within what the server takes in one message. */
 
 import { HearthError } from "../protocol/errors.ts";
-import { type Limits, maxListItems } from "../protocol/limits.ts";
+import type { Limits } from "../protocol/limits.ts";
 import type { BlobRef, BlobUpload } from "../protocol/model.ts";
 import { mapBounded } from "./bounded.ts";
 import type { Calls } from "./calls.ts";
 import type { CallOptions, CommitInput, FetchedBlob } from "./client.ts";
-import { blobFrameBytes, planCommits } from "./commit_plan.ts";
+import { blobFrameBytes, maxRefs, planCommits } from "./commit_plan.ts";
 import type { Connection } from "./connection.ts";
 import { downloadBlobs } from "./download.ts";
 import { Transfers, type TransfersOptions } from "./transfers.ts";
@@ -56,9 +56,10 @@ export class Blobs {
     blobs: readonly BlobRef[],
     options: CallOptions = {},
   ): Promise<BlobRef[]> {
+    const chunkSize = maxRefs(await this.#limits(this.#signal(options)));
     const chunks: BlobRef[][] = [];
-    for (let at = 0; at < blobs.length; at += maxListItems) {
-      chunks.push(blobs.slice(at, at + maxListItems).map(({ store, cid }) => ({ store, cid })));
+    for (let at = 0; at < blobs.length; at += chunkSize) {
+      chunks.push(blobs.slice(at, at + chunkSize).map(({ store, cid }) => ({ store, cid })));
     }
     const answers = await mapBounded(chunks, maxParallel, (chunk) => {
       return this.#calls.call("missing", { ledger, blobs: chunk }, options);

@@ -8,16 +8,19 @@ export async function mapBounded<T, R>(
 ): Promise<R[]> {
   const results: R[] = [];
   const rest = items.entries();
+  let failed = false;
   const work = async () => {
     // All workers draw from one iterator, so each item is taken once.
-    for (const [index, item] of rest) results[index] = await run(item);
+    for (const [index, item] of rest) {
+      if (failed) return;
+      results[index] = await run(item);
+    }
   };
   const workers = Array.from({ length: Math.min(limit, items.length) }, work);
   try {
     await Promise.all(workers);
   } finally {
-    // Whatever failed first: nobody starts another item.
-    rest.return?.();
+    failed = true;
   }
   return results;
 }

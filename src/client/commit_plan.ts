@@ -1,7 +1,7 @@
 /** Cuts a commit into messages that the server takes, of which the last one makes it visible. */
 
 import { encodeValue } from "../protocol/codec.ts";
-import { maxListItems } from "../protocol/limits.ts";
+import { type Limits, maxListItems } from "../protocol/limits.ts";
 import type { CommitParams } from "../protocol/method_table.ts";
 import type { BlobUpload } from "../protocol/model.ts";
 
@@ -9,6 +9,15 @@ import type { BlobUpload } from "../protocol/model.ts";
 const frameBytes = 256;
 /** Room for a blob's fields besides its bytes: store, CID, digest, size. */
 const blobFieldBytes = 192;
+
+/** A blob's name in a message: store and CID, and the names of both. */
+const refBytes = 96;
+
+/** How many blobs one message can name. */
+export function maxRefs({ messageBytes }: Limits): number {
+  const fitting = Math.floor((messageBytes - frameBytes) / refBytes);
+  return Math.max(1, Math.min(maxListItems, fitting));
+}
 
 /** Bytes that a blob adds to a message. */
 export function blobFrameBytes(blob: BlobUpload): number {

@@ -240,9 +240,10 @@ function beat(state: OpenState, event: Of<ConnectionEvent, "timer">): Step {
   if (heartbeatMs === undefined) return stay(state, event);
   if (!sent) {
     const quietMs = at - heardAt;
-    // A clock that was set back gives a negative pause: then it counts from here.
+    // The clock was set back: the pause counts from here.
+    if (quietMs < 0) return arm({ ...state, heardAt: at }, at, heartbeatMs);
     return quietMs < heartbeatMs
-      ? arm(state, at, heartbeatMs - Math.max(0, quietMs))
+      ? arm(state, at, heartbeatMs - quietMs)
       : ping(state, at, false, false);
   }
   // A timer far off its time tells of a machine that slept, or of a clock that was set: the answer

@@ -1,10 +1,11 @@
 /** One `getBlobs` of any number of blobs: rounds of answers, and downloads beside them. */
 
 import { HearthError } from "../protocol/errors.ts";
-import { type Limits, maxListItems } from "../protocol/limits.ts";
+import type { Limits } from "../protocol/limits.ts";
 import type { BlobAnswer, BlobRef } from "../protocol/model.ts";
 import type { Calls } from "./calls.ts";
 import type { FetchedBlob } from "./client.ts";
+import { maxRefs } from "./commit_plan.ts";
 import { Semaphore } from "./semaphore.ts";
 import { checkDigest } from "./signed_url.ts";
 import type { Transfers } from "./transfers.ts";
@@ -80,11 +81,12 @@ class Download {
 
   /** As many as one answer can hold, as far as their sizes are known. */
   #nextBatch(wanted: readonly Wanted[]): readonly Wanted[] {
+    const { limits } = this.#options;
     let bytes = 0;
     let count = 0;
-    for (const { size = 0 } of wanted.slice(0, maxListItems)) {
+    for (const { size = 0 } of wanted.slice(0, maxRefs(limits))) {
       bytes += size;
-      if (count > 0 && bytes > this.#options.limits.inlineBytes) break;
+      if (count > 0 && bytes > limits.inlineBytes) break;
       count++;
     }
     return wanted.slice(0, count);

@@ -38,7 +38,7 @@ export class Transfers {
     signal: AbortSignal,
   ): Promise<BlobUpload> {
     const named = { store, cid, digest: await sha256(bytes), size: bytes.length };
-    return await this.#persist(signal, async () => {
+    return await this.#persist(signal, urlCures, async () => {
       const { url } = await this.#calls.call("signUrl", { ledger, method: "PUT", ...named }, {
         signal,
       });
@@ -54,7 +54,7 @@ export class Transfers {
     signal: AbortSignal,
   ): Promise<Uint8Array | undefined> {
     let url = firstUrl;
-    return await this.#persist(signal, async () => {
+    return await this.#persist(signal, downloadCures, async () => {
       url ??= await this.#signGet(ledger, { store, cid }, signal);
       if (url === undefined) return undefined;
       const target = new URL(url, this.#baseUrl);
@@ -75,7 +75,11 @@ export class Transfers {
   }
 
   /** Tries until the caller gives up, or until it becomes clear that nothing will help. */
-  async #persist<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
+  async #persist<T>(
+    signal: AbortSignal,
+    cures: ReadonlySet<string>,
+    run: () => Promise<T>,
+  ): Promise<T> {
     const { clock, random } = this.#deps;
     let doubtful = 0;
     for (let attempt = 0;; attempt++) {
@@ -94,5 +98,7 @@ export class Transfers {
   }
 }
 
-/** Final errors of a URL (ended, vanished, cut short) that another URL may cure. */
-const cures: ReadonlySet<string> = new Set(["FORBIDDEN", "NOT_FOUND", "DIGEST_MISMATCH"]);
+/** Final errors of a URL (it ended, it vanished) that another URL may cure. */
+const urlCures: ReadonlySet<string> = new Set(["FORBIDDEN", "NOT_FOUND"]);
+/** A download may have been cut short as well. */
+const downloadCures: ReadonlySet<string> = new Set([...urlCures, "DIGEST_MISMATCH"]);

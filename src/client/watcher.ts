@@ -157,8 +157,12 @@ export class Watcher implements Watch {
 
 /** How changes fit to a position: right behind it, already known, or with something missing between. */
 function compare(changes: Changes, position: string | undefined): "next" | "known" | "gap" {
-  if (position === changes.cursor) return "known";
-  if (changes.reset || (position !== undefined && changes.after === position)) return "next";
+  // Heads are news even at the position held: keys may have come without a meta.
+  if (changes.reset) return "next";
+  if (position !== undefined && changes.after === position) {
+    const empty = changes.metas.length === 0 && changes.keys.length === 0;
+    return empty && changes.cursor === position ? "known" : "next";
+  }
   const [after, end, here] = [changes.after ?? "", changes.cursor, position ?? ""].map(parseCursor);
   if (!after || !end || !here || end.epoch !== here.epoch || after.seq > here.seq) return "gap";
   // Asked for by another watch that was further back; a part may be known, and repeats are harmless.

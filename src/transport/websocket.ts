@@ -44,7 +44,8 @@ function cannotOpen(url: URL, found: string): HearthError {
 function wrap(socket: WebSocket, events: TransportEvents): Transport {
   const end = (code: number, reason: string) => {
     silence(socket);
-    events.onClose({ code, reason });
+    // One runtime says 0 where RFC 6455 says 1006: the link broke.
+    events.onClose({ code: code || 1006, reason });
   };
   socket.onmessage = ({ data }: MessageEvent<unknown>) => {
     if (data instanceof ArrayBuffer) return events.onMessage(new Uint8Array(data));
