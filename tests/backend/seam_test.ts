@@ -18,65 +18,69 @@ const writers = 4;
 /** Most metas that a watch lies behind: some pages. */
 const maxBehind = 1200;
 
-test("every watch gets every meta behind its cursor, in order, once", async () => {
-  const random = seededRandom(testSeed());
-  await using server = await startTestBackend({ log: undefined });
-  const token = await server.token("write", ledgers);
-  const { epoch } = server.deps.metaStore;
-  const heads = new Map(ledgers.map((it) => [it, 0]));
-  let writing = true;
+test(
+  "every watch gets every meta behind its cursor, in order, once",
+  { timeout: 300_000 },
+  async () => {
+    const random = seededRandom(testSeed());
+    await using server = await startTestBackend({ log: undefined });
+    const token = await server.token("write", ledgers);
+    const { epoch } = server.deps.metaStore;
+    const heads = new Map(ledgers.map((it) => [it, 0]));
+    let writing = true;
 
-  const write = async (name: number): Promise<void> => {
-    const socket = await RawSocket.greet(server.url, token);
-    for (let at = 0; writing; at++) {
-      const ledger = random.pick(ledgers);
-      const count = 1 + random.below(3);
-      const metas = Array.from({ length: count }, (_, it) => makeMeta(`${name} ${at} ${it}`));
-      const { cursor } = await socket.call("commit", { ledger, metas });
-      const seq = parseCursor(cursor)?.seq ?? 0;
-      heads.set(ledger, Math.max(heads.get(ledger) ?? 0, seq));
-    }
-    await socket.close();
-  };
+    const write = async (name: number): Promise<void> => {
+      const socket = await RawSocket.greet(server.url, token);
+      for (let at = 0; writing; at++) {
+        const ledger = random.pick(ledgers);
+        const count = 1 + random.below(3);
+        const metas = Array.from({ length: count }, (_, it) => makeMeta(`${name} ${at} ${it}`));
+        const { cursor } = await socket.call("commit", { ledger, metas });
+        const seq = parseCursor(cursor)?.seq ?? 0;
+        heads.set(ledger, Math.max(heads.get(ledger) ?? 0, seq));
+      }
+      await socket.close();
+    };
 
-  const watch = async (): Promise<number> => {
-    const socket = await RawSocket.greet(server.url, token);
-    let checked = 0;
-    for (let at = 0; at < watchesEach; at++) {
-      const ledger = random.pick(ledgers);
-      const head = heads.get(ledger) ?? 0;
-      const from = random.below(Math.min(head, maxBehind) + 1) + Math.max(0, head - maxBehind);
-      let position = from;
-      let next = socket.frames.length;
-      const id = socket.ask("watch", { ledger, cursor: `${epoch}.${from}` });
-      // Far enough that the live part has begun.
-      const goal = head + 20;
-      await socket.until(() => {
-        for (; next < socket.frames.length; next++) {
-          const stretch = toStretch(socket.frames[next], ledger, id);
-          if (!stretch) continue;
-          assertEquals([stretch.after, stretch.to - stretch.count], [position, position]);
-          position = stretch.to;
-          checked++;
-        }
-        return position >= goal;
-      });
-      await socket.call("unwatch", { ledger });
-    }
-    await socket.close();
-    return checked;
-  };
+    const watch = async (): Promise<number> => {
+      const socket = await RawSocket.greet(server.url, token);
+      let checked = 0;
+      for (let at = 0; at < watchesEach; at++) {
+        const ledger = random.pick(ledgers);
+        const head = heads.get(ledger) ?? 0;
+        const from = random.below(Math.min(head, maxBehind) + 1) + Math.max(0, head - maxBehind);
+        let position = from;
+        let next = socket.frames.length;
+        const id = socket.ask("watch", { ledger, cursor: `${epoch}.${from}` });
+        // Far enough that the live part has begun.
+        const goal = head + 20;
+        await socket.until(() => {
+          for (; next < socket.frames.length; next++) {
+            const stretch = toStretch(socket.frames[next], ledger, id);
+            if (!stretch) continue;
+            assertEquals([stretch.after, stretch.to - stretch.count], [position, position]);
+            position = stretch.to;
+            checked++;
+          }
+          return position >= goal;
+        });
+        await socket.call("unwatch", { ledger });
+      }
+      await socket.close();
+      return checked;
+    };
 
-  const written = Array.from({ length: writers }, (_, name) => write(name));
-  const checked = await Promise.all(Array.from({ length: watchers }, watch));
-  writing = false;
-  await Promise.all(written);
-  const total = checked.reduce((sum, it) => sum + it, 0);
-  assert(total > watchers * watchesEach, `${total} stretches`);
-  console.log(
-    `${watchers * watchesEach} watches, ${total} stretches, heads ${[...heads.values()]}`,
-  );
-});
+    const written = Array.from({ length: writers }, (_, name) => write(name));
+    const checked = await Promise.all(Array.from({ length: watchers }, watch));
+    writing = false;
+    await Promise.all(written);
+    const total = checked.reduce((sum, it) => sum + it, 0);
+    assert(total > watchers * watchesEach, `${total} stretches`);
+    console.log(
+      `${watchers * watchesEach} watches, ${total} stretches, heads ${[...heads.values()]}`,
+    );
+  },
+);
 
 /** The answer to a watch, or a notice of its ledger: what it follows, where it ends, what it brings. */
 function toStretch(frame: Frame | undefined, ledger: string, id: number) {

@@ -67,7 +67,9 @@ test("what the socket still holds counts, and a push that finds nothing waiting 
   assertEquals(isFull(), 1);
 });
 
-test("a reader that stalls is closed with 1013, holds nobody up, and resumes without a gap", async () => {
+test("a reader that stalls is closed with 1013, holds nobody up, and resumes without a gap", {
+  timeout: 120_000,
+}, async () => {
   await using server = await startTestBackend();
   const token = await server.token();
   const writer = await RawSocket.greet(server.url, token);
@@ -124,24 +126,28 @@ test("a reader that stalls is closed with 1013, holds nobody up, and resumes wit
   await Promise.all([writer.close(), healthy.close(), resumed.close()]);
 });
 
-test("a connection that does not read its answers gets no further ones made", async () => {
-  await using server = await startTestBackend();
-  const token = await server.token();
-  const writer = await RawSocket.greet(server.url, token);
-  const metas = Array.from({ length: 50 }, (_, at) => makeMeta(`${at} ${"x".repeat(10_000)}`));
-  await writer.call("commit", { ledger, metas });
-  const slow = await TcpSocket.open(server.url);
-  slow.ask(1, "hello", { version: 1, token });
-  await slow.until(() => slow.frames.length === 1);
-  slow.pause();
-  const asked = 60;
-  for (let id = 2; id < asked; id++) slow.ask(id, "watch", { ledger });
-  await writer.call("getWal", { ledger, name: "x" });
-  await new Promise((resolve) => setTimeout(resolve, 300));
-  const made = server.log.filter((it) => it.method === "watch").length;
-  assert(made < asked - 2, `${made} answers of half a megabyte were made for nobody`);
-  slow.resume();
-  await slow.until(() => slow.frames.length === asked - 1);
-  slow.destroy();
-  await writer.close();
-});
+test(
+  "a connection that does not read its answers gets no further ones made",
+  { timeout: 120_000 },
+  async () => {
+    await using server = await startTestBackend();
+    const token = await server.token();
+    const writer = await RawSocket.greet(server.url, token);
+    const metas = Array.from({ length: 50 }, (_, at) => makeMeta(`${at} ${"x".repeat(10_000)}`));
+    await writer.call("commit", { ledger, metas });
+    const slow = await TcpSocket.open(server.url);
+    slow.ask(1, "hello", { version: 1, token });
+    await slow.until(() => slow.frames.length === 1);
+    slow.pause();
+    const asked = 60;
+    for (let id = 2; id < asked; id++) slow.ask(id, "watch", { ledger });
+    await writer.call("getWal", { ledger, name: "x" });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const made = server.log.filter((it) => it.method === "watch").length;
+    assert(made < asked - 2, `${made} answers of half a megabyte were made for nobody`);
+    slow.resume();
+    await slow.until(() => slow.frames.length === asked - 1);
+    slow.destroy();
+    await writer.close();
+  },
+);
