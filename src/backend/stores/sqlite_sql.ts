@@ -2,7 +2,11 @@
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
-/** One statement an intention; tenant and ledger come first. */
+/**
+ * One statement an intention; tenant and ledger come first. `store` is compared with `+?` where it is
+ * a parameter: with a bare `?` SQLite asks whether its value makes the partial index `blob_in_use`
+ * usable, and so plans the statement anew each time it is bound.
+ */
 export const sql = {
   begin: "begin immediate",
   commit: "commit",
@@ -45,12 +49,12 @@ export const sql = {
     order by seq, rowid`,
 
   findBlob: `
-    select id, digest, size from blob where tenant = ? and ledger = ? and store = ? and cid = ?`,
+    select id, digest, size from blob where tenant = ? and ledger = ? and store = +? and cid = ?`,
   insertBlob: `
     insert into blob (tenant, ledger, store, cid, digest, size) values (?, ?, ?, ?, ?, ?)`,
   setRetired: `
     update blob set retired = ?5
-    where tenant = ?1 and ledger = ?2 and store = ?3 and cid = ?4 and retired <> ?5`,
+    where tenant = ?1 and ledger = ?2 and store = +?3 and cid = ?4 and retired <> ?5`,
   readInventory: `
     select store, cid, size from blob indexed by blob_in_use
     where tenant = ? and ledger = ? and store = 'car' and retired = 0
