@@ -109,38 +109,43 @@ export class Outbox {
 
   async #run(): Promise<void> {
     this.#running = true;
-    const { signal, logger, ledger } = this.#deps;
+    let refusal: HearthError | undefined;
     try {
-      await this.#deps.caughtUp;
-      for (let repairs = 0; this.#newest && !signal.aborted;) {
-        const events = this.#newest;
-        const put = this.#put;
-        try {
-          await this.#send(events);
-        } catch (error) {
-          if (signal.aborted) return;
-          const missing = error instanceof HearthError ? error.details?.blobs ?? [] : [];
-          if (missing.length === 0 || ++repairs > maxRepairs) throw error;
-          this.#deps.knowledge.forgetStored(missing);
-          continue;
-        }
-        if (this.#newest === events) this.#newest = undefined;
-        this.#acknowledged = put;
-        this.#refusal = undefined;
-        this.#changed();
-      }
+      await this.#sendAll();
     } catch (cause) {
-      this.#running = false;
-      this.#refusal = cause instanceof HearthError ? cause : new HearthError(
-        "INTERNAL",
-        `Cannot send commits of "${ledger}": ${cause}`,
-        { cause },
-      );
-      logger.warn(`hearth: ${this.#refusal.code} ${this.#refusal.message}`);
-      this.#retryTimer = setTimeout(() => this.retry(), refusedPauseMs);
+      const message = `Cannot send commits of "${this.#deps.ledger}": ${cause}`;
+      refusal = cause instanceof HearthError
+        ? cause
+        : new HearthError("INTERNAL", message, { cause });
+    }
+    this.#running = false;
+    if (this.#deps.signal.aborted) return;
+    // A commit may have come in the moment between the last look and here.
+    if (!refusal) return this.retry();
+    this.#refusal = refusal;
+    this.#deps.logger.warn(`hearth: ${refusal.code} ${refusal.message}`);
+    this.#retryTimer = setTimeout(() => this.retry(), refusedPauseMs);
+    this.#changed();
+  }
+
+  async #sendAll(): Promise<void> {
+    const { caughtUp, knowledge, signal } = this.#deps;
+    await caughtUp;
+    for (let repairs = 0; this.#newest && !signal.aborted;) {
+      const events = this.#newest;
+      const put = this.#put;
+      try {
+        await this.#send(events);
+      } catch (error) {
+        const missing = error instanceof HearthError ? error.details?.blobs ?? [] : [];
+        if (missing.length === 0 || ++repairs > maxRepairs) throw error;
+        knowledge.forgetStored(missing);
+        continue;
+      }
+      if (this.#newest === events) this.#newest = undefined;
+      this.#acknowledged = put;
+      this.#refusal = undefined;
       this.#changed();
-    } finally {
-      this.#running = false;
     }
   }
 
