@@ -2,7 +2,7 @@
 
 import { test } from "node:test";
 import { assertEquals, assertRejects } from "#assert";
-import { connect } from "../../mod.ts";
+import { connect, HearthError } from "../../mod.ts";
 import { localDevice, startDevice } from "../harness/device.ts";
 import { eventually } from "../harness/eventually.ts";
 import { type ServerProcess, startServer } from "../harness/server_process.ts";
@@ -91,5 +91,10 @@ async function keysOf(server: ServerProcess, name: string): Promise<readonly str
 test("a token for one ledger cannot be had for another by its name", patient, async () => {
   await using server = await startServer();
   await using client = connect({ url: server.url, token: await server.token(ledger) });
-  await assertRejects(() => client.missing("acme/todo", []));
+  const blob = { store: "car", cid: `baembei${"a".repeat(52)}` } as const;
+  assertEquals(await client.missing(ledger, [blob]), [blob]);
+  for (const other of ["acme/todo", "acme/todos2", "beta/todos"]) {
+    const error = await assertRejects(() => client.missing(other, [blob]));
+    assertEquals(error instanceof HearthError && error.code, "FORBIDDEN");
+  }
 });
