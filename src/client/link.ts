@@ -184,7 +184,6 @@ export class Link {
     if (this.signal.aborted) return;
     const reason = this.#farewell ?? error;
     this.#ended.abort(reason);
-    this.#watchdog.stop();
     this.#transport?.close();
     const cause = { cause: reason };
     for (const { request, fail } of [...this.#waiting.values()]) {

@@ -3,7 +3,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "#assert";
 import type { BlobRef, Client } from "../../src/client/mod.ts";
-import { HearthError } from "../../src/protocol/errors.ts";
+import type { HearthError } from "../../src/protocol/errors.ts";
 import type { BlobAnswer } from "../../src/protocol/model.ts";
 import { type MadeBlob, makeBlob, makeMeta } from "../backend/support/made.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -246,6 +246,15 @@ test("a download that fails, is cut short or corrupt is tried again", async () =
   assertEquals((await fetched).got.get(ref.cid), blob.bytes);
   // The first URL came with the answer.
   assertEquals(store.scene.paramsOf("signUrl").length, 4);
+});
+
+test("bytes inside an answer that are not those announced are refused", async () => {
+  const store = new Store();
+  const blob = makeBlob(1, 100);
+  const refs = store.add({ ...blob, bytes: makeBlob(2, 100).bytes });
+  await using client = store.scene.connect();
+  const error = await assertRejects(() => store.fetchAll(client, refs));
+  assertEquals((error as HearthError).code, "DIGEST_MISMATCH");
 });
 
 test("a download that stalls is given up, one that is slow is not", async () => {

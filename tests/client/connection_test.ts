@@ -62,6 +62,35 @@ test("a call survives the loss of its link", async () => {
   assertEquals(scene.links.length, 2);
 });
 
+test("a server that beats but does not answer is left for another link", async () => {
+  const scene = new Scene({ getWal: () => silence });
+  await using client = scene.connect();
+  const call = client.call("getWal", { ledger, name: "w" });
+  await scene.pass(25_000);
+  assertEquals(scene.links.length, 1);
+  assert(scene.link.pings > 0);
+  scene.script.getWal = () => ({ version: 3, bytes: null });
+  await scene.pass(10_000);
+  assertEquals((await call).version, 3);
+  assertEquals(scene.links.length, 2);
+});
+
+test("what is under way is bounded, so that heartbeats get through", async () => {
+  const scene = new Scene({ putWal: () => silence });
+  const client = scene.connect();
+  await scene.settle();
+  const bytes = new Uint8Array(60_000);
+  const calls = Array.from({ length: 100 }, () => {
+    return assertRejects(() => client.call("putWal", { ledger, name: "w", version: 0, bytes }));
+  });
+  await scene.settle();
+  const arrived = scene.paramsOf("putWal").length;
+  assert(arrived * 60_000 < 4 << 20, `${arrived} arrived`);
+  assert(arrived * 60_000 > 1 << 20, `${arrived} arrived`);
+  await client.close();
+  await Promise.all(calls);
+});
+
 test("tell is sent at most once", async () => {
   const scene = new Scene({ tell: () => silence });
   await using client = scene.connect();
@@ -299,5 +328,6 @@ test("after close nothing is left: no link, no timer, no waiting call", async ()
   await scene.settle();
   assertEquals(scene.links.map(({ closed }) => closed), [true]);
   assertEquals(scene.timers, 0);
+  assertEquals(scene.network.listeners, 0);
   await assertRejects(() => client.call("missing", { ledger }));
 });

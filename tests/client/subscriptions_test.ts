@@ -162,6 +162,36 @@ for (const via of ["websocket", "http"] as const) {
   });
 }
 
+test("watches at different cursors are served by one question, from the one furthest back", async () => {
+  for (const cursors of [[1, 4], [4, 1]]) {
+    const { scene, ledger } = makeScene();
+    ledger.add(6);
+    scene.blocked.add("websocket").add("http");
+    await using client = scene.connect();
+    const watches = cursors.map((seq) => recordWatch(client, name, { cursor: ledger.cursor(seq) }));
+    scene.blocked.clear();
+    await scene.pass(2_000);
+    assertEquals(scene.paramsOf("watch").map(({ cursor }) => cursor), [ledger.cursor(1)]);
+    for (const watch of watches) {
+      assertEquals(watch.cursor, ledger.cursor());
+      assertEquals(watch.isLive, true);
+    }
+  }
+});
+
+test("a server whose answers lead nowhere is not asked in a circle", async () => {
+  const { scene, ledger } = makeScene();
+  ledger.add(9);
+  scene.script.watch = () => ledger.between(5, 9);
+  await using client = scene.connect();
+  const watch = recordWatch(client, name, { cursor: ledger.cursor(2) });
+  await scene.pass(10_000, 50);
+  const asked = scene.paramsOf("watch").length;
+  assert(asked > 2 && asked < 10, `asked ${asked} times`);
+  assertEquals(watch.changes, []);
+  assertEquals(watch.lives, []);
+});
+
 test("one delivery waits for the other, and a slow owner bounds what waits", async () => {
   const { scene, ledger } = makeScene();
   await using client = scene.connect();

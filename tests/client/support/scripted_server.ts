@@ -63,6 +63,21 @@ export class ScriptedLink {
   }
 }
 
+/** Says `online` and `offline`, and knows who listens. */
+class Network extends EventTarget {
+  listeners = 0;
+
+  override addEventListener(...args: Parameters<EventTarget["addEventListener"]>): void {
+    this.listeners++;
+    super.addEventListener(...args);
+  }
+
+  override removeEventListener(...args: Parameters<EventTarget["removeEventListener"]>): void {
+    this.listeners--;
+    super.removeEventListener(...args);
+  }
+}
+
 /** The world of one client. */
 export class Scene {
   readonly #clock: FakeClock = createFakeClock(1_700_000_000_000);
@@ -92,7 +107,7 @@ export class Scene {
   readonly calls: ArrivedCall[] = [];
   /** Transports that cannot be had now. */
   readonly blocked = new Set<"websocket" | "http">();
-  readonly network = new EventTarget();
+  readonly network = new Network();
   session: HelloResult = {
     version: 1,
     session: "s",
