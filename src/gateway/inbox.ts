@@ -266,7 +266,13 @@ export class Inbox {
     for (const { cid, bytes } of inline) if (bytes && lacking.has(cid)) await take(cid, bytes);
     if (lacking.size > 0) {
       const refs = [...lacking].map((cid): BlobRef => ({ store: "car", cid }));
-      await client.getBlobs(ledger, refs, ({ cid, bytes }) => take(cid, bytes), { signal });
+      try {
+        await client.getBlobs(ledger, refs, ({ cid, bytes }) => take(cid, bytes), { signal });
+      } catch (cause) {
+        if (signal.aborted) throw cause;
+        for (const cid of lacking) failed.set(cid, toHearthError(cause, `Cannot load car ${cid}`));
+        return failed;
+      }
     }
     for (const cid of lacking) {
       const message = `Cannot load car ${cid}: "${ledger}" does not hold it`;
