@@ -6,7 +6,9 @@ import { parseCursor } from "../../src/protocol/cursor.ts";
 import type { Frame } from "../../src/protocol/frames.ts";
 import type { Changes } from "../../src/protocol/model.ts";
 import { parseNotice, parseResult } from "../../src/protocol/parse.ts";
-import { seededRandom, testSeed } from "../random.ts";
+import { createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
+import type { MetaStore } from "../../src/backend/stores/meta_store.ts";
+import { type Random, seededRandom, testSeed } from "../random.ts";
 import { makeMeta } from "./support/made.ts";
 import { RawSocket } from "./support/raw_client.ts";
 import { startTestBackend } from "./support/test_backend.ts";
@@ -23,7 +25,8 @@ test(
   { timeout: 300_000 },
   async () => {
     const random = seededRandom(testSeed());
-    await using server = await startTestBackend({ log: undefined });
+    const metaStore = slow(createMemoryMetaStore(), random);
+    await using server = await startTestBackend({ metaStore, log: undefined });
     const token = await server.token("write", ledgers);
     const { epoch } = server.deps.metaStore;
     const heads = new Map(ledgers.map((it) => [it, 0]));
@@ -81,6 +84,21 @@ test(
     );
   },
 );
+
+/** A store that is at times slow to read, so that commits come before, while and after it is read. */
+function slow(store: MetaStore, random: Random): MetaStore {
+  const mayWait = async (): Promise<void> => {
+    if (random.below(2) === 0) await new Promise((resolve) => setTimeout(resolve, random.below(5)));
+  };
+  const log = store.log.bind(store);
+  store.log = async (...args) => {
+    await mayWait();
+    const page = await log(...args);
+    await mayWait();
+    return page;
+  };
+  return store;
+}
 
 /** The answer to a watch, or a notice of its ledger: what it follows, where it ends, what it brings. */
 function toStretch(frame: Frame | undefined, ledger: string, id: number) {

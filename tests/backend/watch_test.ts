@@ -6,6 +6,7 @@ import { HearthError } from "../../src/protocol/errors.ts";
 import type { Notice } from "../../src/protocol/methods.ts";
 import type { Meta } from "../../src/protocol/model.ts";
 import { parseNotice } from "../../src/protocol/parse.ts";
+import { createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
 import { makeBlob, makeMeta } from "./support/made.ts";
 import { RawSocket, rpc } from "./support/raw_client.ts";
 import { startTestBackend, type TestBackend } from "./support/test_backend.ts";
@@ -90,6 +91,29 @@ test("a commit reaches its own connection and others, once, with keys and small 
     assertEquals(change.blobs.map((it) => it.bytes && [...it.bytes]), [[...blob.bytes]]);
     await socket.close();
   }
+});
+
+test("a commit that comes while a watch is being read follows its answer, without any further commit", async () => {
+  const metaStore = createMemoryMetaStore();
+  const heads = metaStore.heads.bind(metaStore);
+  const [read, release] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  metaStore.heads = async (...args) => {
+    const found = await heads(...args);
+    read.resolve();
+    await release.promise;
+    return found;
+  };
+  await using server = await startTestBackend({ metaStore });
+  const [writer, reader] = [await greet(server), await greet(server)];
+  const watched = reader.call("watch", { ledger });
+  await read.promise;
+  await commit(writer, "a");
+  release.resolve();
+  assertEquals((await watched).metas, []);
+  assertEquals((await metasOf(reader, 1)).map(textOf), ["a"]);
+  const kinds = reader.frames.slice(1).map((it) => it.kind);
+  assertEquals(kinds, ["reply", "notification"]);
+  await Promise.all([writer.close(), reader.close()]);
 });
 
 test("a repeated commit tells nobody anything", async () => {
@@ -214,11 +238,9 @@ test("a ledger that nobody has written reads as empty, and tells of its first co
 });
 
 test("a connection has at most 1000 watches", async () => {
-  await using server = await startTestBackend();
   const ledgers = Array.from({ length: 1001 }, (_, at) => `t/l${at}`);
-  const names = ledgers.map((id) => ({ id, right: "read" as const }));
+  const grants = new Map(ledgers.map((it) => [it, "read" as const]));
   // A token for so many ledgers would be too long: this verifier knows them.
-  const grants = new Map(names.map(({ id, right }) => [id, right]));
   const expiresAt = Date.now() + 60_000;
   await using wide = await startTestBackend({
     verify: () => Promise.resolve({ subject: "s", tokenId: "t", expiresAt, grants }),
