@@ -3,6 +3,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "#assert";
 import { atTime } from "../../src/backend/clock.ts";
+import { createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
 import { HearthError } from "../../src/protocol/errors.ts";
 import { encodeNotification } from "../../src/protocol/frames.ts";
 import { createFakeClock } from "./support/fake_clock.ts";
@@ -161,10 +162,16 @@ test("a peer that gives no sign of life is cut, one that answers pings is kept",
 });
 
 test("a ping is answered ahead of a request that waits", async () => {
-  await using server = await startTestBackend();
+  const metaStore = createMemoryMetaStore();
+  const gate = Promise.withResolvers<void>();
+  metaStore.getWal = () => gate.promise.then(() => ({ version: 0, bytes: null }));
+  await using server = await startTestBackend({ metaStore });
   const socket = await RawSocket.greet(server.url, await server.token());
-  socket.send(encodeNotification("ping", {}));
-  await socket.until((it) => it.kind === "notification" && it.method === "pong");
+  const id = socket.ask("getWal", { ledger: "acme/todos", name: "x" });
+  await assertStillOpen(socket);
+  assertEquals(socket.frames.some((it) => it.kind === "reply" && it.id === id), false);
+  gate.resolve();
+  await socket.reply(id);
   await socket.close();
 });
 
