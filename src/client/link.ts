@@ -49,6 +49,12 @@ export interface RequestOptions {
 const windowBytes = 2 << 20;
 /** The line that is slow but not dead: 32 KiB/s. */
 const slowBytesPerMs = 32;
+/**
+ * Deno writes the head and the body of a larger message apart, and by Nagle's algorithm the body
+ * then waits until the head is acknowledged: 40 ms, measured, for each commit. The answer to a ping
+ * ahead of both acknowledges at once (2 ms); other runtimes do not wait, and lose nothing by it.
+ */
+const atOnceBytes = 1024;
 const basePatienceMs = 30_000;
 /** Most that messages under way are allowed on top of the heartbeat's grace. */
 const maxAllowanceMs = 30_000;
@@ -295,7 +301,9 @@ export class Link {
       this.#underWayBytes += waiting.bytes;
     }
     this.#watchdog.start();
-    this.#transport?.send(joinFrames(batch.map(({ request }) => request.frame)));
+    const message = joinFrames(batch.map(({ request }) => request.frame));
+    if (this.pushes && message.length > atOnceBytes) this.notify("ping");
+    this.#transport?.send(message);
   }
 
   /** When the most impatient request has waited too long, counted from the last answer to any. */

@@ -91,6 +91,19 @@ test("what is under way is bounded, so that heartbeats get through", async () =>
   await Promise.all(calls);
 });
 
+test("a ping goes ahead of a larger message on a socket, and of no other", async () => {
+  for (const via of ["websocket", "http"] as const) {
+    const scene = new Scene({ putWal: () => ({ version: 1 }) });
+    await using client = scene.connect({ transport: via });
+    const put = (size: number) =>
+      client.call("putWal", { ledger, name: "w", version: 0, bytes: new Uint8Array(size) });
+    await put(500);
+    assertEquals(scene.link.pings, 0);
+    await put(1500);
+    assertEquals(scene.link.pings, via === "websocket" ? 1 : 0);
+  }
+});
+
 test("tell is sent at most once", async () => {
   const scene = new Scene({ tell: () => silence });
   await using client = scene.connect();
