@@ -1,7 +1,13 @@
 /** `POST /v1/rpc`: the frames of the protocol over HTTP, each request with its token. */
 
 import { HearthError, statusOf } from "../protocol/errors.ts";
-import { decodeFrames, encodeNotification, type Frame, joinFrames } from "../protocol/frames.ts";
+import {
+  decodeFrames,
+  encodeError,
+  encodeNotification,
+  type Frame,
+  joinFrames,
+} from "../protocol/frames.ts";
 import { dispatch, toPublicError } from "./dispatch.ts";
 import type { HttpPeer, Services } from "./handler.ts";
 import { errorResponse, framesResponse, readWhole } from "./http_answer.ts";
@@ -43,25 +49,40 @@ async function authenticate(
   return openSession(newId(), await verify(token ?? ""));
 }
 
+/** Answers of one body beyond this are not made: what they would answer was not done either. */
+const maxAnswerBytes = 16 << 20;
+
 async function answerFrames(
   services: Services,
   frames: readonly Frame[],
   peer: HttpPeer,
 ): Promise<Response> {
   const replies: Uint8Array[] = [];
+  let bytes = 0;
   let status = 200;
   for (const frame of frames) {
     if (peer.signal.aborted) break;
     if (frame.kind === "request") {
-      const { frame: reply, error } = await dispatch(services, frame, peer);
+      const { frame: reply, error } = bytes < maxAnswerBytes
+        ? await dispatch(services, frame, peer)
+        : refuseMore(frame.id);
       replies.push(reply);
+      bytes += reply.length;
       if (error && frames.length === 1) status = statusOf(error.code);
     } else if (frame.kind === "notification" && frame.method === "ping") {
       replies.push(encodeNotification("pong", {}));
     }
   }
-  // An answer of a few frames is bounded by their handlers; of many, by this.
   return framesResponse(toBytes(replies), status);
+}
+
+function refuseMore(id: number): { readonly frame: Uint8Array; readonly error: HearthError } {
+  const error = new HearthError(
+    "RATE_LIMITED",
+    "Cannot answer: the requests before it filled the answer to this body; ask again",
+    { details: { retryAfterMs: 0 } },
+  );
+  return { frame: encodeError(id, error), error };
 }
 
 function toBytes(frames: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
