@@ -1,7 +1,7 @@
 /** Puts the server together on given stores, lets it listen, and takes it down again kindly. */
 
 import { createAdaptorServer } from "@hono/node-server";
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
 import { defaultHeartbeatMs, defaultLimits, type Limits } from "../protocol/limits.ts";
@@ -62,6 +62,8 @@ export interface RunningBackend {
 const slackBytes = 64 << 10;
 /** Clients come back spread over this time, so that they do not come all at once. */
 const resumeSpreadMs = 3_000;
+/** How often connections are looked at that fell idle while the server stops. */
+const sweepMs = 100;
 /** What is still open then is cut, so that the whole stop stays below 10 s. */
 const stopMs = 8_000;
 
@@ -123,6 +125,11 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
       requestTimeout: 0,
     },
   });
+  let requests = 0;
+  server.on("request", (_request: IncomingMessage, response: ServerResponse) => {
+    requests++;
+    response.once("close", () => requests--);
+  });
   server.maxConnections = deps.maxConnections ?? 10_000;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -150,11 +157,24 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
     await Promise.race([
       kind.finally(() => ended.abort()),
       pause(clock, stopMs, ended.signal),
+      sweepIdle(ended.signal),
     ]);
     for (const socket of sockets) socket.terminate();
-    if ("closeAllConnections" in server) server.closeAllConnections();
+    cutConnections();
     await committer[Symbol.asyncDispose]();
     webSockets.close();
+  }
+
+  /** A connection on which nothing is asked any more holds up nobody: on Deno it would stay open. */
+  async function sweepIdle(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (requests === 0 && sockets.size === 0) cutConnections();
+      await pause(clock, sweepMs, signal);
+    }
+  }
+
+  function cutConnections(): void {
+    if ("closeAllConnections" in server) server.closeAllConnections();
   }
 }
 
