@@ -1,93 +1,62 @@
 /**
- * Makes Fireproof's compaction whole. Version 0.24 gathers the blocks reachable at its start, and
- * declares compacted every car there is at its end: what was written in between is in no car that a
- * reader, or the same device after a restart, would ever load again.
+ * Makes Fireproof's compaction whole. Version 0.24 gathers the blocks that the clock's head reaches,
+ * and declares compacted every car there is at its end: also one whose blocks the head did not reach
+ * yet, because it was written or merged meanwhile. Those are in no car that a reader, or the same
+ * device after a restart, would ever load again.
  */
 
-import { type AnyLink, isCarBlockItemReady, type Loadable } from "@fireproof/core-types-blockstore";
-import { exclusively } from "./exclusive.ts";
-
-type Transaction = Parameters<Loadable["commit"]>[0];
+import type { Loadable } from "@fireproof/core-types-blockstore";
+import { Turns } from "./turns.ts";
 
 /** Told which cars the database does not need any more, by CID. */
 type Listener = (compacted: readonly string[]) => void;
 
-/** Databases whose compaction is mended, and who wants to hear of it. */
-const mended = new WeakMap<Loadable, Set<Listener>>();
+interface Mended {
+  readonly turns: Turns;
+  readonly listeners: Set<Listener>;
+}
+
+/** Databases whose compaction is mended. */
+const mended = new WeakMap<Loadable, Mended>();
 
 /**
- * Lets every later compaction of this database carry what was written while it ran, and tells of
- * it until the signal ends that.
+ * Lets this database compact only while nothing is written or merged, and tells of it until the
+ * signal ends that.
  */
 export function mendCompaction(loader: Loadable, listener: Listener, signal: AbortSignal): void {
-  const listeners = mended.get(loader) ?? mend(loader);
+  const { listeners } = mend(loader);
   listeners.add(listener);
   signal.addEventListener("abort", () => listeners.delete(listener), { once: true });
 }
 
-function mend(loader: Loadable): Set<Listener> {
+/** Runs a merge, from its first car to the clock's new head, without a compaction in between. */
+export function betweenCompactions<T>(loader: Loadable, merge: () => Promise<T>): Promise<T> {
+  return mend(loader).turns.together(merge);
+}
+
+function mend(loader: Loadable): Mended {
+  const known = mended.get(loader);
+  if (known) return known;
+  const turns = new Turns();
   const listeners = new Set<Listener>();
-  mended.set(loader, listeners);
-  const blockstore = loader.blockstoreParent?.crdtParent?.blockstore;
-  if (!blockstore) return listeners;
+  mended.set(loader, { turns, listeners });
+  const crdt = loader.blockstoreParent?.crdtParent;
+  if (!crdt) return { turns, listeners };
+  const { blockstore } = crdt;
   const compact = blockstore.compact.bind(blockstore);
-  const commit = loader.commit.bind(loader);
-  let running: Promise<void> | undefined;
-  let atStart: ReadonlySet<string> = new Set();
+  const bulk = crdt.bulk.bind(crdt);
+  let compaction: Promise<void> | undefined;
 
-  blockstore.compact = () => {
-    running ??= (async () => {
-      atStart = new Set(loader.carLog.asArray().flat().map(String));
-      try {
-        await compact();
-      } finally {
-        running = undefined;
-        // A compaction that began before this was in place left no list: all its cars are new.
-        atStart = new Set();
-      }
-    })();
-    return running;
-  };
-
-  loader.commit = (transaction, done, options) => {
-    if (!options.compact) return commit(transaction, done, options);
-    let compacted: readonly AnyLink[] = [];
-    onFirstRead(transaction, async () => {
-      compacted = loader.carLog.asArray().flat();
-      await addBlocks(loader, transaction, compacted.filter((car) => !atStart.has(`${car}`)));
-    });
-    // No remote commit is merged meanwhile: its cars would be declared compacted too.
-    return exclusively(loader, async () => {
-      const cars = await commit(transaction, done, options);
-      for (const tell of listeners) tell(compacted.map(String));
-      return cars;
-    });
-  };
-  return listeners;
-}
-
-/** Runs `prepare` when the commit reads the transaction: from then on no other can come between. */
-function onFirstRead(transaction: Transaction, prepare: () => Promise<void>): void {
-  const entries = transaction.entries.bind(transaction);
-  transaction.entries = async function* () {
-    transaction.entries = entries;
-    await prepare();
-    yield* entries();
-  };
-}
-
-async function addBlocks(
-  loader: Loadable,
-  transaction: Transaction,
-  cars: readonly AnyLink[],
-): Promise<void> {
-  for (const car of cars) {
-    const loaded = await loader.loadCar(car, loader.attachedStores.local());
-    if (!isCarBlockItemReady(loaded)) {
-      throw new Error(`Cannot compact: car ${car} is not on this device`);
-    }
-    const { roots: [header], blocks } = loaded.item.value.car;
-    // A commit's header belongs to that commit: the compaction has its own.
-    for (const block of blocks) if (!header?.equals(block.cid)) transaction.putSync(block);
-  }
+  // Every commit beyond Fireproof's limit asks for a compaction: one that waits is enough.
+  blockstore.compact = () =>
+    compaction ??= turns.alone(async () => {
+      const before = loader.carLog.asArray().flat().map(String);
+      await compact();
+      const after = new Set(loader.carLog.asArray().flat().map(String));
+      const compacted = before.filter((car) => !after.has(car));
+      for (const tell of listeners) tell(compacted);
+    }).finally(() => compaction = undefined);
+  // A write ends when the clock's head has advanced, which is after its commit.
+  crdt.bulk = (updates) => turns.together(() => bulk(updates));
+  return { turns, listeners };
 }

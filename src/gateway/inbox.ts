@@ -16,7 +16,7 @@ import { HearthError } from "../protocol/errors.ts";
 import type { BlobAnswer, BlobRef, Changes, Meta } from "../protocol/model.ts";
 import { loadIfStored, openCar, type OpenedCar, verifyBytes } from "./cars.ts";
 import { announceFirst, hasMerged, headOf } from "./clock.ts";
-import { exclusively } from "./exclusive.ts";
+import { betweenCompactions } from "./compaction.ts";
 import { importKeys } from "./keys.ts";
 import type { Knowledge } from "./knowledge.ts";
 import { toEvent } from "./metas.ts";
@@ -216,7 +216,7 @@ export class Inbox {
     const reach = [...cars, ...opened.needs, ...opened.compacts].map((car) => `${car}`);
     knowledge.heads.set(meta.cid, { cars: cars.map((car) => `${car}`), reach: new Set(reach) });
     knowledge.addStored(opened.needs.map((car): BlobRef => ({ store: "car", cid: `${car}` })));
-    await exclusively(loader, () => this.#apply(event, opened));
+    await betweenCompactions(loader, () => this.#apply(event, opened));
     return event;
   }
 
