@@ -6,6 +6,7 @@ import { HearthError } from "../protocol/errors.ts";
 import { mendCompaction } from "./compaction.ts";
 import { findFilesRemotely, loadLocalFile } from "./files.ts";
 import { Inbox, type MetaListener } from "./inbox.ts";
+import { Keeper } from "./keeper.ts";
 import { Knowledge } from "./knowledge.ts";
 import { Outbox } from "./outbox.ts";
 import type { Status } from "./status.ts";
@@ -34,6 +35,7 @@ export class Attachment {
   readonly #ended = new AbortController();
   readonly #knowledge = new Knowledge();
   readonly #outbox: Outbox;
+  readonly #keeper: Keeper;
   #inbox: Inbox | undefined;
   #settleReading: (inbox: Inbox | undefined) => void = () => {};
 
@@ -49,6 +51,7 @@ export class Attachment {
       loadFile: (cid) => loadLocalFile(loader, cid),
       signal,
     });
+    this.#keeper = new Keeper({ loader, logger: deps.logger, signal });
     mendCompaction(loader, (cars) => this.#outbox.addCompacted(cars), signal);
     findFilesRemotely(loader, { client, ledger, signal });
     const stop = client.onStatus((status) => {
@@ -69,8 +72,12 @@ export class Attachment {
   /** Starts to read, when Fireproof has given its listener. */
   read(metaUrl: string, listener: MetaListener): void {
     const { loader } = this.#deps;
-    const deps = { ...this.#deps, knowledge: this.#knowledge, signal: this.#ended.signal };
-    this.#inbox = new Inbox(deps, loader.attachedStores.activate(metaUrl));
+    this.#inbox = new Inbox({
+      ...this.#deps,
+      knowledge: this.#knowledge,
+      onMerged: () => this.#keeper.merged(),
+      signal: this.#ended.signal,
+    }, loader.attachedStores.activate(metaUrl));
     this.#inbox.open(listener);
     this.#settleReading(this.#inbox);
   }
@@ -101,6 +108,7 @@ export class Attachment {
 
   /** Takes a commit that the local store holds; never waits for the network. */
   write(events: readonly DbMetaEvent[]): void {
+    this.#keeper.written();
     this.#outbox.put(events);
   }
 
@@ -152,6 +160,7 @@ export class Attachment {
   async close(): Promise<void> {
     if (this.#ended.signal.aborted) return;
     const { client } = this.#deps;
+    await this.#keeper.keep();
     if (client.status.state === "open" && this.#outbox.pending > 0 && !this.#outbox.refusal) {
       let timer: ReturnType<typeof setTimeout> | undefined;
       const patience = new Promise<void>((resolve) => timer = setTimeout(resolve, lastWritesMs));

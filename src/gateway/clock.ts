@@ -1,10 +1,9 @@
 /** Looks after the database's clock, where a remote commit shows, or fails to without a word. */
 
 import type { AnyLink, Loadable } from "@fireproof/core-types-blockstore";
-
 import { isLink, isRecord } from "./cars.ts";
 
-/** Most events walked to find whether a commit is part of the database's history. */
+/** Most events walked to find whether others are part of a history. */
 const maxWalk = 10_000;
 
 /** The events that the database's state consists of. */
@@ -16,19 +15,27 @@ export function headOf(loader: Loadable): readonly AnyLink[] {
  * Whether the events of a commit are in the database's history. Fireproof logs a merge that failed
  * for want of a block, and goes on without it.
  */
-export async function hasMerged(loader: Loadable, head: readonly AnyLink[]): Promise<boolean> {
-  const wanted = new Set(head.map(String));
+export async function hasMerged(loader: Loadable, events: readonly AnyLink[]): Promise<boolean> {
+  return await isWithin(loader, events, headOf(loader)) !== false;
+}
+
+/** Whether events are in the history of others; nothing when that history is too long to tell. */
+export async function isWithin(
+  loader: Loadable,
+  events: readonly AnyLink[],
+  head: readonly AnyLink[],
+): Promise<boolean | undefined> {
+  const wanted = new Set(events.map(String));
   const blockstore = loader.blockstoreParent?.crdtParent?.blockstore;
-  if (!blockstore) return true;
   const walked = new Set<string>();
-  const queue = [...headOf(loader)];
+  const queue = [...head];
   for (let link = queue.shift(); link && wanted.size > 0; link = queue.shift()) {
     const cid = `${link}`;
     if (walked.has(cid)) continue;
-    if (walked.size >= maxWalk) return false;
+    if (walked.size >= maxWalk) return undefined;
     walked.add(cid);
     wanted.delete(cid);
-    if (wanted.size > 0) queue.push(...await parentsOf(blockstore, link));
+    if (wanted.size > 0 && blockstore) queue.push(...await parentsOf(blockstore, link));
   }
   return wanted.size === 0;
 }

@@ -53,7 +53,7 @@ const gateway: SerdeGateway = {
   buildUrl: (_ctx, url, key) => Promise.resolve(Result.Ok(url.build().setParam("key", key).URI())),
 
   start({ loader }, url) {
-    const id = url.getParam(idParam) ?? "";
+    const id = idOf(url);
     const opener = openers.get(id);
     if (opener && isMeta(url)) {
       openers.delete(id);
@@ -72,7 +72,7 @@ const gateway: SerdeGateway = {
   async get<S>(_ctx: SerdeGatewayCtx, url: URI) {
     if (isMeta(url)) {
       // Heads are merged as they come, and told by the listener: there is no other answer.
-      await attachments.get(url.getParam(idParam) ?? "")?.firstRead();
+      await attachments.get(idOf(url))?.firstRead();
       return Result.Err(new NotFoundError("heads come by subscription"));
     }
     return await attempt(async () => {
@@ -84,17 +84,18 @@ const gateway: SerdeGateway = {
 
   put(_ctx, url, body) {
     return attempt(() => {
-      // The local store is the queue: cars are read from there when their meta is sent.
-      if (isMetaEnvelope(body)) attachmentOf(url).write(body.payload);
+      // The local store is the queue: cars are read from there when their meta is sent, and what
+      // comes after the end is sent by the next attachment.
+      if (isMetaEnvelope(body)) attachments.get(idOf(url))?.write(body.payload);
     });
   },
 
   async close(_ctx, url) {
-    const id = url.getParam(idParam) ?? "";
-    const attachment = attachments.get(id);
-    if (!attachment || !isMeta(url)) return Result.Ok(undefined);
-    attachments.delete(id);
-    return await attempt(() => attachment.close());
+    return await attempt(async () => {
+      if (!isMeta(url)) return;
+      await attachments.get(idOf(url))?.close();
+      attachments.delete(idOf(url));
+    });
   },
 
   // Compaction removes cars of the device alone; the server keeps what some head may need.
@@ -105,9 +106,13 @@ const gateway: SerdeGateway = {
 };
 
 function attachmentOf(url: URI): Attachment {
-  const attachment = attachments.get(url.getParam(idParam) ?? "");
+  const attachment = attachments.get(idOf(url));
   if (!attachment) throw new NotFoundError(`"${url.getParam("name")}" was detached`);
   return attachment;
+}
+
+function idOf(url: URI): string {
+  return url.getParam(idParam) ?? "";
 }
 
 function isMeta(url: URI): boolean {

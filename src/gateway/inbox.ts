@@ -35,6 +35,8 @@ export interface InboxDeps {
   readonly client: Client;
   readonly knowledge: Knowledge;
   readonly onChange: () => void;
+  /** The database has content that no commit of this device holds yet. */
+  readonly onMerged: () => void;
   readonly logger: Logger;
   readonly signal: AbortSignal;
 }
@@ -213,8 +215,7 @@ export class Inbox {
       isOwn ? loader.attachedStores.local() : this.#store,
     );
     await this.#require(opened.needs);
-    const reach = [...cars, ...opened.needs, ...opened.compacts].map((car) => `${car}`);
-    knowledge.heads.set(meta.cid, { cars: cars.map((car) => `${car}`), reach: new Set(reach) });
+    knowledge.heads.set(meta.cid, { cars: cars.map((car) => `${car}`), events: opened.head });
     knowledge.addStored(opened.needs.map((car): BlobRef => ({ store: "car", cid: `${car}` })));
     await betweenCompactions(loader, () => this.#apply(event, opened));
     return event;
@@ -222,7 +223,7 @@ export class Inbox {
 
   async #apply(event: DbMetaEvent, { head, meta, compacts }: OpenedCar): Promise<void> {
     const { loader } = this.#deps;
-    const isFirst = headOf(loader).length === 0;
+    const before = headOf(loader).map(String);
     await loader.handleDbMetasFromStore([event.dbMeta], this.#store);
     if (!await hasMerged(loader, head)) {
       // A writer without a whole compaction left blocks in cars that it calls compacted.
@@ -235,7 +236,9 @@ export class Inbox {
         );
       }
     }
-    if (isFirst && head.length > 0) await announceFirst(loader);
+    if (`${headOf(loader)}` === `${before}`) return;
+    this.#deps.onMerged();
+    if (before.length === 0) await announceFirst(loader);
   }
 
   async #require(links: readonly AnyLink[]): Promise<void> {

@@ -1,5 +1,6 @@
 /** What an attachment knows of the server: heads and what they cover, blobs and keys that are there. */
 
+import type { AnyLink } from "@fireproof/core-types-blockstore";
 import type { BlobRef } from "../protocol/model.ts";
 
 /** Most CIDs remembered as stored; beyond it all are forgotten, which costs one `missing` call. */
@@ -9,8 +10,8 @@ const maxStored = 20_000;
 export interface KnownHead {
   /** The cars that the meta names. */
   readonly cars: readonly string[];
-  /** Those, and every car that a reader of this head has with it. */
-  readonly reach: ReadonlySet<string>;
+  /** The events that the database's state consists of after it. */
+  readonly events: readonly AnyLink[];
 }
 
 /**
@@ -56,10 +57,9 @@ export class Knowledge {
     for (const key of keys) this.#keys.add(key);
   }
 
-  /** Whether some head brings its readers this car. */
-  isReached(cid: string): boolean {
-    for (const head of this.heads.values()) if (head.reach.has(cid)) return true;
-    return false;
+  /** The events that the ledger's state consists of, as far as is known. */
+  get events(): AnyLink[] {
+    return [...this.heads.values()].flatMap((head) => head.events);
   }
 
   /** The heads whose cars are all covered: they may leave once a meta that covers them is kept. */

@@ -9,6 +9,7 @@ import { HearthError } from "../protocol/errors.ts";
 import { maxListItems } from "../protocol/limits.ts";
 import type { BlobRef } from "../protocol/model.ts";
 import { openCar } from "./cars.ts";
+import { isWithin } from "./clock.ts";
 import { exportKeys } from "./keys.ts";
 import type { Knowledge } from "./knowledge.ts";
 import { toMeta } from "./metas.ts";
@@ -35,12 +36,28 @@ export interface OutboxDeps {
   readonly signal: AbortSignal;
 }
 
+/** A commit of this device, read. */
+interface LocalCommit {
+  /** Its own cars. */
+  readonly own: ReadonlySet<string>;
+  /** Every car that its readers need, its own included. */
+  readonly needed: ReadonlyMap<string, AnyLink>;
+  /** Cars whose content is in those. */
+  readonly compacted: ReadonlySet<string>;
+  /** The events that the database's state consists of after it. */
+  readonly head: readonly AnyLink[];
+  /** It has a header and nothing else. */
+  readonly isEmpty: boolean;
+  readonly isCompaction: boolean;
+}
+
 /** Sends one commit at a time, the newest, until the server has acknowledged it. */
 export class Outbox {
   readonly #deps: OutboxDeps;
   #newest: readonly DbMetaEvent[] | undefined;
   /** Cars of commits that said nothing new and were not sent: certainly not on the server. */
   readonly #unsent = new Set<string>();
+  #hasSent = false;
   /** Cars compacted by commits that a newer one may have overtaken on the way. */
   readonly #compacted = new Set<string>();
   #put = 0;
@@ -152,8 +169,9 @@ export class Outbox {
   async #send(events: readonly DbMetaEvent[]): Promise<void> {
     const { ledger, loader, client, knowledge, signal } = this.#deps;
     knowledge.enterEpoch(client.epoch);
-    const { own, needed, compacted, empty } = await this.#read(events);
-    if (empty && [...needed.keys()].every((cid) => own.has(cid) || this.#isKnown(cid))) {
+    const commit = await this.#read(events);
+    const { own, needed, compacted, head } = commit;
+    if (await this.#saysNothing(commit)) {
       for (const cid of own) this.#unsent.add(cid);
       return;
     }
@@ -176,8 +194,7 @@ export class Outbox {
       const cars = event.dbMeta.cars.map((car): BlobRef => ({ store: "car", cid: `${car}` }));
       return toMeta(loader.sthis, event, unique([...cars, ...uploaded]).slice(0, maxListItems));
     }));
-    const reach = new Set([...needed.keys(), ...compacted]);
-    const supersedes = knowledge.coveredBy(reach)
+    const supersedes = knowledge.coveredBy(new Set([...needed.keys(), ...compacted]))
       .filter((cid) => metas.every((meta) => meta.cid !== cid)).slice(0, maxListItems);
     const retires = [...compacted].filter((cid) => !needed.has(cid))
       .map((cid): BlobRef => ({ store: "car", cid }))
@@ -191,25 +208,33 @@ export class Outbox {
     for (const cid of supersedes) knowledge.heads.delete(cid);
     for (const [at, meta] of metas.entries()) {
       const cars = events[at]?.dbMeta.cars.map((car) => `${car}`) ?? [];
-      knowledge.heads.set(meta.cid, { cars, reach });
+      knowledge.heads.set(meta.cid, { cars, events: head });
     }
+    this.#hasSent = true;
     this.#unsent.clear();
     for (const cid of compacted) this.#compacted.delete(cid);
   }
 
-  /** A car that the heads on the server bring, or one that brings nothing. */
-  #isKnown(cid: string): boolean {
-    return this.#unsent.has(cid) || this.#deps.knowledge.isReached(cid);
+  /**
+   * Whether the server's heads say all that a commit says: Fireproof makes one at each attach, and
+   * compacts what it only read. A device that writes sends its compactions, for fresh readers.
+   */
+  async #saysNothing({ isEmpty, isCompaction, head }: LocalCommit): Promise<boolean> {
+    if (!isEmpty && (!isCompaction || this.#hasSent)) return false;
+    const { loader, knowledge } = this.#deps;
+    return await isWithin(loader, head, knowledge.events) === true;
   }
 
   /** Reads the commit headers: what readers need, and what this commit makes superfluous. */
-  async #read(events: readonly DbMetaEvent[]) {
+  async #read(events: readonly DbMetaEvent[]): Promise<LocalCommit> {
     const { loader } = this.#deps;
     const local = loader.attachedStores.local();
     const needed = new Map<string, AnyLink>();
     const own = new Set<string>();
     const compacted = new Set(this.#compacted);
-    let empty = true;
+    const head: AnyLink[] = [];
+    let isEmpty = true;
+    let isCompaction = true;
     for (const { dbMeta: { cars } } of events) {
       for (const car of cars) {
         own.add(`${car}`);
@@ -219,9 +244,11 @@ export class Outbox {
       const opened = await openCar(loader, cars[0], local);
       for (const car of opened.needs) needed.set(`${car}`, car);
       for (const car of opened.compacts) compacted.add(`${car}`);
-      empty &&= opened.empty && cars.length === 1 && opened.compacts.length === 0;
+      head.push(...opened.head);
+      isEmpty &&= opened.empty && cars.length === 1;
+      isCompaction &&= opened.compacts.length > 0;
     }
-    return { own, needed, compacted, empty };
+    return { own, needed, compacted, head, isEmpty, isCompaction };
   }
 
   /** The needed blobs that the server lacks, files before the cars that name them. */

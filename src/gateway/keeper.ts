@@ -1,0 +1,68 @@
+/**
+ * Keeps merged content on the device. Fireproof 0.24 stores the cars of a remote commit, and notes
+ * that it has merged them only with its own next commit: a device that reads, and starts again
+ * offline, would show what it had written last.
+ */
+
+import type { Loadable } from "@fireproof/core-types-blockstore";
+import type { Logger } from "../client/client.ts";
+import { betweenCompactions } from "./compaction.ts";
+
+/** Longest time for which merged content is in memory alone. */
+const keepAfterMs = 3_000;
+/** A commit of the app's own that is this close behind a merge may not hold it yet. */
+const overlapMs = 1_000;
+
+/** What the keeper needs. */
+export interface KeeperDeps {
+  readonly loader: Loadable;
+  readonly logger: Logger;
+  readonly signal: AbortSignal;
+}
+
+/** Commits the merged state of one database to its local store, now and then. */
+export class Keeper {
+  readonly #deps: KeeperDeps;
+  #mergedAt: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(deps: KeeperDeps) {
+    this.#deps = deps;
+    deps.signal.addEventListener("abort", () => clearTimeout(this.#timer), { once: true });
+  }
+
+  /** Notes that the database holds more than its local store says. */
+  merged(): void {
+    this.#mergedAt = Date.now();
+    this.#timer ??= setTimeout(() => void this.keep(), keepAfterMs);
+  }
+
+  /** Notes a commit of the database, which holds what was merged before. */
+  written(): void {
+    if (this.#mergedAt !== undefined && Date.now() - this.#mergedAt > overlapMs) this.#forget();
+  }
+
+  /** Commits what is in memory alone, if there is anything. */
+  async keep(): Promise<void> {
+    const { loader, logger, signal } = this.#deps;
+    const crdt = loader.blockstoreParent?.crdtParent;
+    if (this.#mergedAt === undefined || !crdt || signal.aborted) return;
+    this.#forget();
+    try {
+      await betweenCompactions(loader, async () => {
+        const options = { add: false, noLoader: false };
+        const transaction = crdt.blockstore.openTransaction(options);
+        await crdt.blockstore.commitTransaction(transaction, { head: crdt.clock.head }, options);
+      });
+    } catch (error) {
+      // The content is on the server and comes again with the next attach: only this start is poorer.
+      logger.warn(`hearth: cannot keep what was merged: ${error}`);
+    }
+  }
+
+  #forget(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#mergedAt = undefined;
+  }
+}
