@@ -4,7 +4,7 @@ import type { Limits } from "../protocol/limits.ts";
 import type { MethodName, methods, Params, Result } from "../protocol/methods.ts";
 import type { Deep } from "../protocol/model.ts";
 import type { Verify } from "../sts/verify.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Hub, Listener } from "./hub.ts";
 import type { Log } from "./log.ts";
 import type { Session } from "./session.ts";

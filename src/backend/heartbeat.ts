@@ -1,6 +1,6 @@
 /** Notices a peer that is gone: asks after silence, and gives up when nothing comes back. */
 
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../base/clock.ts";
 
 /** Options of {@linkcode startHeartbeat}. */
 export interface HeartbeatOptions {

@@ -4,7 +4,8 @@ import { type Code, HearthError, statusOf } from "../protocol/errors.ts";
 import { encodeNotification } from "../protocol/frames.ts";
 import type { Notice } from "../protocol/methods.ts";
 import { contentType } from "../protocol/version.ts";
-import { type Clock, pause } from "./clock.ts";
+import { joinBytes } from "../base/bytes.ts";
+import { type Clock, pause } from "../base/clock.ts";
 
 /** Answers with frames. */
 export function framesResponse(body: Uint8Array<ArrayBuffer>, status: number): Response {
@@ -75,13 +76,7 @@ export async function readWhole(
     if (size > maxBytes) tooLarge();
     pieces.push(piece);
   }
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
+  return joinBytes(pieces);
 }
 
 async function nextPiece(

@@ -2,7 +2,7 @@
 
 import { clearImmediate, setImmediate } from "node:timers";
 import { joinFrames } from "../protocol/frames.ts";
-import { type Clock, pause } from "./clock.ts";
+import { type Clock, pause } from "../base/clock.ts";
 
 /** The slice of a WebSocket that sends. */
 export interface Outlet {

@@ -7,7 +7,7 @@ import { decodeFrames, encodeError, encodeNotification, type Request } from "../
 import { heartbeatGraceMs, helloTimeoutMs } from "../protocol/limits.ts";
 import { isNotificationName, type Notice } from "../protocol/methods.ts";
 import { parseNotice } from "../protocol/parse.ts";
-import { atTime } from "./clock.ts";
+import { atTime } from "../base/clock.ts";
 import { dispatch, toPublicError } from "./dispatch.ts";
 import type { Services, SocketPeer } from "./handler.ts";
 import { type Heartbeat, startHeartbeat } from "./heartbeat.ts";

@@ -8,7 +8,7 @@ import { defaultHeartbeatMs, defaultLimits, type Limits } from "../protocol/limi
 import { subprotocol } from "../protocol/version.ts";
 import type { Verify } from "../sts/verify.ts";
 import { createApp } from "./app.ts";
-import { type Clock, pause, systemClock } from "./clock.ts";
+import { type Clock, pause, systemClock } from "../base/clock.ts";
 import { createCommitter } from "./committer.ts";
 import type { Services } from "./handler.ts";
 import { Hub } from "./hub.ts";

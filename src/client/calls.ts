@@ -2,7 +2,7 @@
 
 import { HearthError } from "../protocol/errors.ts";
 import type { MethodTable } from "../protocol/method_table.ts";
-import { type Clock, sleep } from "../transport/clock.ts";
+import { type Clock, sleep } from "../base/clock.ts";
 import { backoffMs } from "./backoff.ts";
 import type { CallOptions } from "./client.ts";
 import type { Connection } from "./connection.ts";

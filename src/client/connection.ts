@@ -1,7 +1,7 @@
 /** Carries out the connection's table: dials, falls back and returns, beats, waits, starts again. */
 
 import { HearthError } from "../protocol/errors.ts";
-import { sleep } from "../transport/clock.ts";
+import { sleep } from "../base/clock.ts";
 import type { ClientStatus, ConnectOptions, Logger } from "./client.ts";
 import {
   type ConnectionEvent,

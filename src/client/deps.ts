@@ -1,6 +1,6 @@
 /** What the client takes from the world around it, so that tests own the world. */
 
-import { type Clock, systemClock } from "../transport/clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { createHttpDialer } from "../transport/http.ts";
 import type { Dialer } from "../transport/transport.ts";
 import { createWebSocketDialer } from "../transport/websocket.ts";

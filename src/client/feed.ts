@@ -4,7 +4,7 @@ import { HearthError } from "../protocol/errors.ts";
 import { parseCursor } from "../protocol/cursor.ts";
 import { heartbeatGraceMs } from "../protocol/limits.ts";
 import type { Changes } from "../protocol/model.ts";
-import { type Clock, sleep } from "../transport/clock.ts";
+import { type Clock, sleep } from "../base/clock.ts";
 import { backoffMs } from "./backoff.ts";
 import { orAbort } from "./deadline.ts";
 import type { Link } from "./link.ts";

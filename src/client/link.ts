@@ -13,7 +13,7 @@ import {
 import type { HelloResult, MethodTable } from "../protocol/method_table.ts";
 import { isNotificationName, type Notice, type NotificationName } from "../protocol/methods.ts";
 import { parseNotice, parseResult } from "../protocol/parse.ts";
-import type { Clock } from "../transport/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Via } from "./connection_state.ts";
 import type { Method, OutgoingRequest } from "./request.ts";

@@ -2,7 +2,7 @@
 
 import { type Code, codes, HearthError } from "../protocol/errors.ts";
 import type { BlobRef } from "../protocol/model.ts";
-import type { Clock } from "../transport/clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { readBody } from "../transport/read_body.ts";
 import { withDeadline } from "./deadline.ts";
 

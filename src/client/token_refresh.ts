@@ -1,7 +1,7 @@
 /** Brings fresh tokens to a live link, before the one in force ends. */
 
 import { HearthError } from "../protocol/errors.ts";
-import { sleep } from "../transport/clock.ts";
+import { sleep } from "../base/clock.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Logger } from "./client.ts";
 import type { ClientDeps } from "./deps.ts";

@@ -2,7 +2,7 @@
 
 import { HearthError } from "../protocol/errors.ts";
 import type { BlobAnswer, BlobRef, BlobUpload } from "../protocol/model.ts";
-import { sleep } from "../transport/clock.ts";
+import { sleep } from "../base/clock.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Calls } from "./calls.ts";
 import type { ClientDeps } from "./deps.ts";

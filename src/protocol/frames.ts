@@ -4,6 +4,7 @@
  */
 
 import * as v from "valibot";
+import { joinBytes } from "../base/bytes.ts";
 import { decodeValues, encodeValue } from "./codec.ts";
 import { type Code, codes, type ErrorDetails, HearthError, type Retry } from "./errors.ts";
 import type { GuardLimits } from "./guard.ts";
@@ -139,12 +140,5 @@ function isCode(code: string): code is Code {
 
 /** Puts encoded frames back to back into one message. */
 export function joinFrames(frames: readonly Uint8Array[]): Uint8Array {
-  if (frames.length === 1 && frames[0]) return frames[0];
-  const message = new Uint8Array(frames.reduce((sum, frame) => sum + frame.length, 0));
-  let at = 0;
-  for (const frame of frames) {
-    message.set(frame, at);
-    at += frame.length;
-  }
-  return message;
+  return frames.length === 1 && frames[0] ? frames[0] : joinBytes(frames);
 }

@@ -2,7 +2,7 @@
 
 import { HearthError } from "../protocol/errors.ts";
 import { contentType, paths } from "../protocol/version.ts";
-import type { Clock } from "./clock.ts";
+import type { Clock } from "../base/clock.ts";
 import { toEndpoint } from "./endpoint.ts";
 import { readBody } from "./read_body.ts";
 import type { Dialer, DialOptions, Transport, TransportEvents } from "./transport.ts";

@@ -1,7 +1,8 @@
 /** Reads an HTTP body for as long as it keeps coming: slow is fine, stuck is not. */
 
 import { HearthError } from "../protocol/errors.ts";
-import type { Clock } from "./clock.ts";
+import { joinBytes } from "../base/bytes.ts";
+import type { Clock } from "../base/clock.ts";
 
 /** Options of {@linkcode readBody}. */
 export interface ReadBodyOptions {
@@ -29,7 +30,7 @@ export async function readBody(
   try {
     for (;;) {
       const { done, value } = await withStall(reader.read(), clock, stallMs);
-      if (done) return join(pieces, size);
+      if (done) return joinBytes(pieces);
       size += value.length;
       if (size > maxBytes) {
         throw new HearthError("TOO_LARGE", `Cannot read body: it exceeds ${maxBytes} bytes`);
@@ -50,14 +51,4 @@ function withStall<T>(promise: Promise<T>, clock: Clock, stallMs: number): Promi
     });
     promise.then(resolve, reject).finally(cancel);
   });
-}
-
-function join(pieces: readonly Uint8Array[], size: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(size);
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }

@@ -2,7 +2,7 @@
 
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "#assert";
-import { atTime } from "../../src/backend/clock.ts";
+import { atTime } from "../../src/base/clock.ts";
 import { createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
 import { HearthError } from "../../src/protocol/errors.ts";
 import { encodeNotification } from "../../src/protocol/frames.ts";

@@ -8,20 +8,21 @@ const sources = readSources("src", "mod.ts", "server.ts");
 
 /** Which rooms each room may import from, besides itself. */
 const below: Readonly<Record<string, readonly string[]>> = {
-  protocol: [],
-  transport: ["protocol"],
-  client: ["protocol", "transport"],
-  gateway: ["protocol", "transport", "client"],
+  base: [],
+  protocol: ["base"],
+  transport: ["base", "protocol"],
+  client: ["base", "protocol", "transport"],
+  gateway: ["base", "protocol", "transport", "client"],
   sts: ["protocol"],
-  backend: ["protocol", "sts"],
+  backend: ["base", "protocol", "sts"],
   config: ["protocol"],
-  cli: ["protocol", "transport", "client", "sts", "backend", "config"],
+  cli: ["base", "protocol", "transport", "client", "sts", "backend", "config"],
   "mod.ts": ["protocol", "client", "gateway"],
   "server.ts": ["cli", "config", "backend", "sts", "protocol"],
 };
 
 /** Rooms that also run in a browser. */
-const runtimeFree = ["protocol", "transport", "client", "gateway"];
+const runtimeFree = ["base", "protocol", "transport", "client", "gateway"];
 
 /** Where each third party lives: a room, or one file of it. */
 const homes: Readonly<Record<string, readonly string[]>> = {

@@ -15,7 +15,7 @@ import { defaultLimits } from "../../../src/protocol/limits.ts";
 import type { HelloResult, MethodTable } from "../../../src/protocol/method_table.ts";
 import type { Notice, NotificationName } from "../../../src/protocol/methods.ts";
 import { createMemoryDialer } from "../../../src/transport/memory.ts";
-import type { Clock } from "../../../src/transport/clock.ts";
+import type { Clock } from "../../../src/base/clock.ts";
 import type { Dialer, Transport } from "../../../src/transport/transport.ts";
 import { createFakeClock, type FakeClock } from "../../backend/support/fake_clock.ts";
 

@@ -1,10 +1,10 @@
-/** Time as the server sees it, so that tests can own it. */
+/** Time, so that tests own it. */
 
 /** Tells the time and calls back later. */
 export interface Clock {
   /** Epoch ms. */
   now(): number;
-  /** Calls back once after so long; returns the function that calls it off. */
+  /** Calls back once, after at most {@linkcode maxTimerMs}; returns the function that calls it off. */
   after(ms: number, callback: () => void): () => void;
 }
 
@@ -17,8 +17,8 @@ export const systemClock: Clock = {
   },
 };
 
-/** Longer timers overflow 31 bits and fire at once, on every runtime. */
-const maxTimerMs = 24 * 60 * 60 * 1000;
+/** Timers beyond 2^31 ms fire at once on every runtime: longer waits are made of steps like this. */
+export const maxTimerMs = 24 * 60 * 60 * 1000;
 
 /** Calls back at a time, however far away; returns the function that calls it off. */
 export function atTime(clock: Clock, time: number, callback: () => void): () => void {
@@ -34,7 +34,7 @@ export function atTime(clock: Clock, time: number, callback: () => void): () => 
   return () => cancel();
 }
 
-/** Waits so long, or until one of the signals is given, whichever is first. */
+/** Waits so long, a day at most, or until one of the signals is given, whichever is first. */
 export function pause(clock: Clock, ms: number, ...signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
     if (signals.some((it) => it.aborted)) return resolve();
@@ -46,4 +46,15 @@ export function pause(clock: Clock, ms: number, ...signals: readonly AbortSignal
     const cancel = clock.after(ms, done);
     for (const signal of signals) signal.addEventListener("abort", done);
   });
+}
+
+/** Waits, however long. @throws the signal's reason when it is aborted */
+export async function sleep(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  let left = ms;
+  do {
+    signal.throwIfAborted();
+    await pause(clock, Math.min(left, maxTimerMs), signal);
+    left -= maxTimerMs;
+  } while (left > 0);
+  signal.throwIfAborted();
 }
