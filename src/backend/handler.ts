@@ -1,10 +1,11 @@
 /** What a handler gets and gives: the services behind the server, and who asks. */
 
+import type { Clock } from "../base/clock.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { MethodName, methods, Params, Result } from "../protocol/methods.ts";
 import type { Deep } from "../protocol/model.ts";
 import type { Verify } from "../sts/verify.ts";
-import type { Clock } from "../base/clock.ts";
+import type { FlushTurn } from "./flush_turn.ts";
 import type { Hub, Listener } from "./hub.ts";
 import type { Log } from "./log.ts";
 import type { Session } from "./session.ts";
@@ -37,6 +38,8 @@ export interface Services {
   readonly newId: () => string;
   /** Given when the server stops: waits end. */
   readonly stopping: AbortSignal;
+  /** When connections send what they have gathered. */
+  readonly flushTurn: FlushTurn;
 }
 
 interface AnyPeer {

@@ -1,11 +1,11 @@
 /** Bodies over HTTP: read within bounds, answered with frames. */
 
+import { joinBytes } from "../base/bytes.ts";
+import { type Clock, pause } from "../base/clock.ts";
 import { type Code, HearthError, statusOf } from "../protocol/errors.ts";
 import { encodeNotification } from "../protocol/frames.ts";
 import type { Notice } from "../protocol/methods.ts";
 import { contentType } from "../protocol/version.ts";
-import { joinBytes } from "../base/bytes.ts";
-import { type Clock, pause } from "../base/clock.ts";
 
 /** Answers with frames. */
 export function framesResponse(body: Uint8Array<ArrayBuffer>, status: number): Response {

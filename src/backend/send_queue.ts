@@ -1,8 +1,8 @@
 /** What waits to be sent on one connection: bounded, and joined into few messages. */
 
-import { clearImmediate, setImmediate } from "node:timers";
-import { joinFrames } from "../protocol/frames.ts";
 import { type Clock, pause } from "../base/clock.ts";
+import { joinFrames } from "../protocol/frames.ts";
+import { FlushTurn } from "./flush_turn.ts";
 
 /** The slice of a WebSocket that sends. */
 export interface Outlet {
@@ -18,6 +18,8 @@ export interface SendQueueOptions {
   readonly onFull: () => void;
   /** Ends the waits. */
   readonly signal: AbortSignal;
+  /** Shared by all connections of a server. @default one of its own */
+  readonly turn?: FlushTurn | undefined;
   /** Most bytes of pushes that wait. @default 1 MiB */
   readonly maxBytes?: number | undefined;
   /** From this much on, new work waits for the connection. @default 256 KiB */
@@ -37,14 +39,21 @@ export class SendQueue {
   #frameBytes = 0;
   /** Bytes of the answers in the queue: they were asked for, so they are not held against it. */
   #answerBytes = 0;
-  #flushing: ReturnType<typeof setImmediate> | undefined;
+  readonly #turn: FlushTurn;
+  /** Whether the turn will flush. */
+  #asked = false;
   #full = false;
+  readonly #atEndOfTurn = (): void => {
+    this.#asked = false;
+    this.flush();
+  };
 
   constructor(outlet: Outlet, options: SendQueueOptions) {
     this.#outlet = outlet;
     this.#options = options;
     this.#maxBytes = options.maxBytes ?? 1 << 20;
     this.#busyBytes = options.busyBytes ?? 256 << 10;
+    this.#turn = options.turn ?? new FlushTurn();
   }
 
   /** Bytes that have not left the process. */
@@ -70,10 +79,11 @@ export class SendQueue {
   /** Sends what happens by itself. A connection that does not keep up is given up: `onFull`. */
   push(frame: Uint8Array): void {
     if (this.#full) return;
-    if (!this.busy) this.#answerBytes = 0;
-    if (this.bytes + frame.length <= this.#maxBytes + this.#answerBytes) return this.#add(frame);
+    const { bytes } = this;
+    if (bytes <= this.#busyBytes) this.#answerBytes = 0;
+    if (bytes + frame.length <= this.#maxBytes + this.#answerBytes) return this.#add(frame);
     // A frame that finds nothing waiting is sent whatever its size: it cannot be had in parts.
-    if (this.bytes === 0) return this.#add(frame);
+    if (bytes === 0) return this.#add(frame);
     this.#full = true;
     this.#options.onFull();
   }
@@ -89,8 +99,6 @@ export class SendQueue {
 
   /** Sends at once what waits for the end of the turn. */
   flush(): void {
-    clearImmediate(this.#flushing);
-    this.#flushing = undefined;
     const frames = this.#frames;
     if (frames.length === 0) return;
     this.#frames = [];
@@ -100,8 +108,6 @@ export class SendQueue {
 
   /** Forgets what waits: the connection has ended. */
   clear(): void {
-    clearImmediate(this.#flushing);
-    this.#flushing = undefined;
     this.#frames = [];
     this.#frameBytes = 0;
   }
@@ -110,6 +116,8 @@ export class SendQueue {
     this.#frames.push(frame);
     this.#frameBytes += frame.length;
     // Frames of one turn of the loop leave as one message: a group commit answers many at once.
-    this.#flushing ??= setImmediate(() => this.flush());
+    if (this.#asked) return;
+    this.#asked = true;
+    this.#turn.ask(this.#atEndOfTurn);
   }
 }

@@ -2,12 +2,12 @@
 
 import type { Buffer } from "node:buffer";
 import type { WebSocket } from "ws";
+import { atTime } from "../base/clock.ts";
 import { closeCodeOf, type Code, HearthError } from "../protocol/errors.ts";
 import { decodeFrames, encodeError, encodeNotification, type Request } from "../protocol/frames.ts";
 import { heartbeatGraceMs, helloTimeoutMs } from "../protocol/limits.ts";
 import { isNotificationName, type Notice } from "../protocol/methods.ts";
 import { parseNotice } from "../protocol/parse.ts";
-import { atTime } from "../base/clock.ts";
 import { dispatch, toPublicError } from "./dispatch.ts";
 import type { Services, SocketPeer } from "./handler.ts";
 import { type Heartbeat, startHeartbeat } from "./heartbeat.ts";
@@ -56,6 +56,7 @@ export class Socket implements SocketPeer {
     }, {
       clock,
       signal: this.#gone.signal,
+      turn: services.flushTurn,
       onFull: () =>
         this.#fail(new HearthError("SLOW_CONSUMER", "Cannot push: the connection does not read")),
     });

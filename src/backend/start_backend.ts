@@ -4,12 +4,13 @@ import { createAdaptorServer } from "@hono/node-server";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
+import { type Clock, pause, systemClock } from "../base/clock.ts";
 import { defaultHeartbeatMs, defaultLimits, type Limits } from "../protocol/limits.ts";
 import { subprotocol } from "../protocol/version.ts";
 import type { Verify } from "../sts/verify.ts";
 import { createApp } from "./app.ts";
-import { type Clock, pause, systemClock } from "../base/clock.ts";
 import { createCommitter } from "./committer.ts";
+import { FlushTurn } from "./flush_turn.ts";
 import type { Services } from "./handler.ts";
 import { Hub } from "./hub.ts";
 import { type Log, silentLog } from "./log.ts";
@@ -91,6 +92,7 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
     serverName: deps.serverName ?? "hearth",
     newId: () => crypto.randomUUID(),
     stopping: stopping.signal,
+    flushTurn: new FlushTurn(),
   };
   let listening = "";
   const toBaseUrl = (host: string | undefined): string =>

@@ -1,7 +1,7 @@
 /** Carries out the connection's table: dials, falls back and returns, beats, waits, starts again. */
 
-import { HearthError } from "../protocol/errors.ts";
 import { sleep } from "../base/clock.ts";
+import { HearthError } from "../protocol/errors.ts";
 import type { ClientStatus, ConnectOptions, Logger } from "./client.ts";
 import {
   type ConnectionEvent,
@@ -14,8 +14,8 @@ import { orAbort } from "./deadline.ts";
 import type { ClientDeps } from "./deps.ts";
 import type { AnyNotice, Link } from "./link.ts";
 import { openLink } from "./open_link.ts";
-import { keepTokenFresh } from "./token_refresh.ts";
 import type { TokenKeeper } from "./token.ts";
+import { keepTokenFresh } from "./token_refresh.ts";
 
 /** Options of {@linkcode Connection}. */
 export interface ConnectionOptions {

@@ -1,7 +1,7 @@
 /** Waits that end. */
 
-import { HearthError } from "../protocol/errors.ts";
 import type { Clock } from "../base/clock.ts";
+import { HearthError } from "../protocol/errors.ts";
 
 /** Options of {@linkcode withDeadline}. */
 export interface DeadlineOptions {

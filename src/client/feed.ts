@@ -1,17 +1,17 @@
 /** One ledger's changes for any number of watches: a `watch` on a socket, a loop of `poll` on HTTP. */
 
-import { HearthError } from "../protocol/errors.ts";
+import { type Clock, sleep } from "../base/clock.ts";
 import { parseCursor } from "../protocol/cursor.ts";
+import { HearthError } from "../protocol/errors.ts";
 import { heartbeatGraceMs } from "../protocol/limits.ts";
 import type { Changes } from "../protocol/model.ts";
-import { type Clock, sleep } from "../base/clock.ts";
 import { backoffMs } from "./backoff.ts";
+import type { WatchEvents, WatchOptions } from "./client.ts";
 import { orAbort } from "./deadline.ts";
 import type { Link } from "./link.ts";
 import type { PollSlots } from "./poll_slots.ts";
 import { createRequest } from "./request.ts";
 import { Watcher, type WatcherOwner } from "./watcher.ts";
-import type { WatchEvents, WatchOptions } from "./client.ts";
 
 /** What a feed works with. */
 export interface FeedOptions {

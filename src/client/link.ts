@@ -1,5 +1,6 @@
 /** One link to the server, from its transport's opening to its end; requests and notices on it. */
 
+import type { Clock } from "../base/clock.ts";
 import { HearthError } from "../protocol/errors.ts";
 import {
   decodeFrames,
@@ -13,7 +14,6 @@ import {
 import type { HelloResult, MethodTable } from "../protocol/method_table.ts";
 import { isNotificationName, type Notice, type NotificationName } from "../protocol/methods.ts";
 import { parseNotice, parseResult } from "../protocol/parse.ts";
-import type { Clock } from "../base/clock.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Via } from "./connection_state.ts";
 import type { Method, OutgoingRequest } from "./request.ts";

@@ -1,9 +1,9 @@
 /** Opens a link: dials, says hello, and tells why when that fails. */
 
+import type { Clock } from "../base/clock.ts";
 import { type Code, HearthError } from "../protocol/errors.ts";
 import { helloTimeoutMs } from "../protocol/limits.ts";
 import { protocolVersion } from "../protocol/version.ts";
-import type { Clock } from "../base/clock.ts";
 import type { CloseReason, Dialer } from "../transport/transport.ts";
 import type { Via } from "./connection_state.ts";
 import { withDeadline } from "./deadline.ts";

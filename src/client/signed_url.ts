@@ -1,8 +1,8 @@
 /** Moves one blob to or from a signed URL. */
 
+import type { Clock } from "../base/clock.ts";
 import { type Code, codes, HearthError } from "../protocol/errors.ts";
 import type { BlobRef } from "../protocol/model.ts";
-import type { Clock } from "../base/clock.ts";
 import { readBody } from "../transport/read_body.ts";
 import { withDeadline } from "./deadline.ts";
 

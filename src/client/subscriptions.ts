@@ -1,7 +1,7 @@
 /** The watches of one client: one feed for each ledger that is watched. */
 
-import type { HearthError } from "../protocol/errors.ts";
 import type { Clock } from "../base/clock.ts";
+import type { HearthError } from "../protocol/errors.ts";
 import type { Watch, WatchEvents, WatchOptions } from "./client.ts";
 import { Feed } from "./feed.ts";
 import type { AnyNotice, Link } from "./link.ts";

@@ -1,7 +1,7 @@
 /** Keeps the token in force, and knows when to bring another. */
 
-import { HearthError } from "../protocol/errors.ts";
 import type { Clock } from "../base/clock.ts";
+import { HearthError } from "../protocol/errors.ts";
 import type { TokenSource } from "./client.ts";
 import { withDeadline } from "./deadline.ts";
 

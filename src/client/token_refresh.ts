@@ -1,13 +1,13 @@
 /** Brings fresh tokens to a live link, before the one in force ends. */
 
-import { HearthError } from "../protocol/errors.ts";
 import { sleep } from "../base/clock.ts";
+import { HearthError } from "../protocol/errors.ts";
+import { protocolVersion } from "../protocol/version.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Logger } from "./client.ts";
 import type { ClientDeps } from "./deps.ts";
 import type { Link } from "./link.ts";
 import { createRequest } from "./request.ts";
-import { protocolVersion } from "../protocol/version.ts";
 import { refreshDelayMs, type TokenKeeper } from "./token.ts";
 
 /** Refreshes until the link ends; then it resolves. */

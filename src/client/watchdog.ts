@@ -1,7 +1,7 @@
 /** Barks when a deadline that keeps moving has passed. */
 
-import { heartbeatGraceMs } from "../protocol/limits.ts";
 import type { Clock } from "../base/clock.ts";
+import { heartbeatGraceMs } from "../protocol/limits.ts";
 
 /** One timer for any number of deadlines. */
 export class Watchdog {

@@ -1,8 +1,8 @@
 /** Messages over HTTP: each one sent is a POST, and what the server has to say comes in its answer. */
 
+import type { Clock } from "../base/clock.ts";
 import { HearthError } from "../protocol/errors.ts";
 import { contentType, paths } from "../protocol/version.ts";
-import type { Clock } from "../base/clock.ts";
 import { toEndpoint } from "./endpoint.ts";
 import { readBody } from "./read_body.ts";
 import type { Dialer, DialOptions, Transport, TransportEvents } from "./transport.ts";

@@ -1,8 +1,8 @@
 /** Reads an HTTP body for as long as it keeps coming: slow is fine, stuck is not. */
 
-import { HearthError } from "../protocol/errors.ts";
 import { joinBytes } from "../base/bytes.ts";
 import type { Clock } from "../base/clock.ts";
+import { HearthError } from "../protocol/errors.ts";
 
 /** Options of {@linkcode readBody}. */
 export interface ReadBodyOptions {

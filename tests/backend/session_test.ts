@@ -1,9 +1,9 @@
 /** Sessions: greeting, renewal, expiry, silence; each ends when it must and not before. */
 
-import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "#assert";
-import { atTime } from "../../src/base/clock.ts";
+import { test } from "node:test";
 import { createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
+import { atTime } from "../../src/base/clock.ts";
 import { HearthError } from "../../src/protocol/errors.ts";
 import { encodeNotification } from "../../src/protocol/frames.ts";
 import { createFakeClock } from "./support/fake_clock.ts";

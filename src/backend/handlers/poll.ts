@@ -1,7 +1,7 @@
 /** `poll`: what `watch` is for HTTP. A poll that waits is a watcher. */
 
-import { readFrom, type Stretch } from "../changes.ts";
 import { pause } from "../../base/clock.ts";
+import { readFrom, type Stretch } from "../changes.ts";
 import type { Handler } from "../handler.ts";
 import type { Told } from "../hub.ts";
 

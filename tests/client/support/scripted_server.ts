@@ -1,5 +1,6 @@
 /** A server in memory whose every answer the test decides, and a client in a world of its own. */
 
+import type { Clock } from "../../../src/base/clock.ts";
 import { createClient } from "../../../src/client/connect.ts";
 import type { Client, ConnectOptions } from "../../../src/client/mod.ts";
 import { HearthError } from "../../../src/protocol/errors.ts";
@@ -10,12 +11,11 @@ import {
   encodeResult,
   joinFrames,
 } from "../../../src/protocol/frames.ts";
-import type { Deep } from "../../../src/protocol/model.ts";
 import { defaultLimits } from "../../../src/protocol/limits.ts";
 import type { HelloResult, MethodTable } from "../../../src/protocol/method_table.ts";
 import type { Notice, NotificationName } from "../../../src/protocol/methods.ts";
+import type { Deep } from "../../../src/protocol/model.ts";
 import { createMemoryDialer } from "../../../src/transport/memory.ts";
-import type { Clock } from "../../../src/base/clock.ts";
 import type { Dialer, Transport } from "../../../src/transport/transport.ts";
 import { createFakeClock, type FakeClock } from "../../backend/support/fake_clock.ts";
 
