@@ -8,8 +8,10 @@ import type { Loadable } from "@fireproof/core-types-blockstore";
 import type { Logger } from "../client/client.ts";
 import { betweenCompactions } from "./compaction.ts";
 
-/** Longest time for which merged content is in memory alone. */
+/** How long merged content is in memory alone, when merges are rare. */
 const keepAfterMs = 3_000;
+/** And when they are not: each commit lengthens Fireproof's log, which it compacts beyond 100. */
+const keepEveryMs = 30_000;
 /** A commit of the app's own that is this close behind a merge may not hold it yet. */
 const overlapMs = 1_000;
 
@@ -24,6 +26,7 @@ export interface KeeperDeps {
 export class Keeper {
   readonly #deps: KeeperDeps;
   #mergedAt: number | undefined;
+  #keptAt = -Infinity;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(deps: KeeperDeps) {
@@ -33,8 +36,9 @@ export class Keeper {
 
   /** Notes that the database holds more than its local store says. */
   merged(): void {
-    this.#mergedAt = Date.now();
-    this.#timer ??= setTimeout(() => void this.keep(), keepAfterMs);
+    const now = this.#mergedAt = Date.now();
+    const waitMs = Math.max(keepAfterMs, this.#keptAt + keepEveryMs - now);
+    this.#timer ??= setTimeout(() => void this.keep(), waitMs);
   }
 
   /** Notes a commit of the database, which holds what was merged before. */
@@ -48,6 +52,7 @@ export class Keeper {
     const crdt = loader.blockstoreParent?.crdtParent;
     if (this.#mergedAt === undefined || !crdt || signal.aborted) return;
     this.#forget();
+    this.#keptAt = Date.now();
     try {
       await betweenCompactions(loader, async () => {
         const options = { add: false, noLoader: false };
