@@ -6,12 +6,12 @@ import {
   type AnyLink,
   type CarStore,
   type FileStore,
-  isCarBlockItemReady,
   isDocBlockItem,
   isFPBlockItem,
   type Loadable,
 } from "@fireproof/core-types-blockstore";
 import { HearthError } from "../protocol/errors.ts";
+import { loadCar } from "./loading.ts";
 
 /** What a car tells about the commit it belongs to. */
 export interface OpenedCar {
@@ -25,8 +25,8 @@ export interface OpenedCar {
   readonly head: readonly AnyLink[];
   /** What the database applies to merge the commit. */
   readonly meta: unknown;
-  /** The car holds a header and nothing else: the commit says nothing new. */
-  readonly empty: boolean;
+  /** The car holds an event of that head: the commit is a write, and no mere note of a merge. */
+  readonly isWrite: boolean;
 }
 
 /**
@@ -39,20 +39,17 @@ export async function openCar(
   cid: AnyLink,
   store: ActiveStore,
 ): Promise<OpenedCar> {
-  const loaded = await loader.loadCar(cid, store);
-  if (!isCarBlockItemReady(loaded)) {
-    throw new HearthError("NOT_FOUND", `Cannot open car ${cid}: it is not in the store`);
-  }
-  const { blocks, roots } = loaded.item.value.car;
+  const { blocks, roots } = (await loadCar(loader, cid, store)).item.value.car;
   const root = blocks.find((block) => roots[0]?.equals(block.cid));
   const header = root && isFPBlockItem(root) ? root.item.value.fp : undefined;
+  const head = isRecord(header?.meta) ? [header.meta.head].flat().filter(isLink) : [];
   return {
     needs: header?.cars.flat() ?? [],
     compacts: header?.compact.flat() ?? [],
     files: blocks.flatMap((block) => isDocBlockItem(block.item) ? filesOf(block.item.value) : []),
-    head: isRecord(header?.meta) ? [header.meta.head].flat().filter(isLink) : [],
+    head,
     meta: header?.meta,
-    empty: header !== undefined && blocks.length === 1,
+    isWrite: blocks.some((block) => head.some((event) => event.equals(block.cid))),
   };
 }
 

@@ -9,6 +9,7 @@ import { CID } from "multiformats/cid";
 import type { Client } from "../client/client.ts";
 import { HearthError } from "../protocol/errors.ts";
 import { loadIfStored, verifyBytes } from "./cars.ts";
+import { forgetLoading } from "./loading.ts";
 
 /** Fetches a file's bytes from somewhere else, or nothing when it is not there either. */
 type Source = (cid: AnyLink) => Promise<Uint8Array | undefined>;
@@ -67,19 +68,10 @@ function extend(loader: Loadable, store: FileStore) {
       }
       throw new NotFoundError(`File ${cid} is neither on this device nor on the server`);
     } catch (error) {
-      forgetFailure(loader, cid);
+      // The loader takes note of this failure as soon as it hears of it.
+      setTimeout(() => forgetLoading(loader, cid), 0);
       throw error;
     }
   };
   return entry;
-}
-
-/**
- * Fireproof remembers how loading a car ended, also badly, for as long as it runs. Once it has
- * noted the failure, this makes it forget, so that the app's next attempt is a real one.
- */
-function forgetFailure(loader: Loadable, cid: AnyLink): void {
-  // `cidCache` is public on Fireproof's Loader and missing from the interface it exports.
-  const { cidCache } = loader as Loadable & { cidCache?: { unget(cid: string): void } };
-  setTimeout(() => cidCache?.unget(`${cid}`), 0);
 }

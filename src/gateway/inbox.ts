@@ -19,6 +19,7 @@ import { announceFirst, hasMerged, headOf } from "./clock.ts";
 import { betweenCompactions } from "./compaction.ts";
 import { importKeys } from "./keys.ts";
 import type { Knowledge } from "./knowledge.ts";
+import { loadCar } from "./loading.ts";
 import { toEvent } from "./metas.ts";
 
 /** Most heads kept for another try; beyond it the oldest is given up, and logged. */
@@ -113,6 +114,11 @@ export class Inbox {
     return this.#stuck.values().next().value?.reason;
   }
 
+  /** Settles when nothing is being merged: after the end, what had begun is finished or given up. */
+  get idle(): Promise<void> {
+    return this.#turn;
+  }
+
   /** Tries again what could not be loaded. */
   retry(): void {
     clearTimeout(this.#retryTimer);
@@ -145,7 +151,6 @@ export class Inbox {
     clearTimeout(this.#retryTimer);
     this.#watch?.close();
     this.#listener = undefined;
-    this.#arrived.clear();
     this.#settleCaughtUp();
   }
 
@@ -187,6 +192,7 @@ export class Inbox {
     await this.#load(cars, inline);
     const merged: DbMetaEvent[] = [];
     for (const meta of candidates.values()) {
+      if (this.#deps.signal.aborted) return;
       try {
         merged.push(await this.#mergeOne(meta));
         this.#stuck.delete(meta.cid);
@@ -288,9 +294,10 @@ export class Inbox {
   async #hand(cid: string, bytes: Uint8Array): Promise<void> {
     const link = CID.parse(cid);
     await verifyBytes(link, bytes, this.#store.active.car);
+    this.#deps.signal.throwIfAborted();
     this.#arrived.set(cid, bytes);
     try {
-      await this.#deps.loader.loadCar(link, this.#store);
+      await loadCar(this.#deps.loader, link, this.#store);
     } finally {
       this.#arrived.delete(cid);
     }
@@ -323,5 +330,7 @@ export class Inbox {
 
 function toHearthError(cause: unknown, attempted: string): HearthError {
   if (cause instanceof HearthError) return cause;
-  return new HearthError("INTERNAL", `${attempted}: ${cause}`, { cause });
+  // Fireproof also throws what is no error and says nothing as text.
+  const found = cause instanceof Error ? cause.message : "the database gave no reason";
+  return new HearthError("INTERNAL", `${attempted}: ${found}`, { cause });
 }

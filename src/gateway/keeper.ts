@@ -4,6 +4,7 @@
  * offline, would show what it had written last.
  */
 
+import { isNotFoundError } from "@fireproof/core";
 import type { Loadable } from "@fireproof/core-types-blockstore";
 import type { Logger } from "../client/client.ts";
 import { betweenCompactions } from "./compaction.ts";
@@ -14,6 +15,10 @@ const keepAfterMs = 3_000;
 const keepEveryMs = 30_000;
 /** A commit of the app's own that is this close behind a merge may not hold it yet. */
 const overlapMs = 1_000;
+
+/** The database, its clock and its blocks. */
+type Crdt = NonNullable<NonNullable<Loadable["blockstoreParent"]>["crdtParent"]>;
+type Block = Parameters<ReturnType<Crdt["blockstore"]["openTransaction"]>["putSync"]>[0];
 
 /** What the keeper needs. */
 export interface KeeperDeps {
@@ -57,6 +62,7 @@ export class Keeper {
       await betweenCompactions(loader, async () => {
         const options = { add: false, noLoader: false };
         const transaction = crdt.blockstore.openTransaction(options);
+        for (const block of await blocksBehind(crdt)) transaction.putSync(block);
         await crdt.blockstore.commitTransaction(transaction, { head: crdt.clock.head }, options);
       });
     } catch (error) {
@@ -70,4 +76,30 @@ export class Keeper {
     this.#timer = undefined;
     this.#mergedAt = undefined;
   }
+}
+
+/**
+ * The blocks from which a state of several events is computed. They may be in cars that a compaction
+ * has declared superfluous, since it looks back no further than to the events of its own time.
+ */
+async function blocksBehind(crdt: Crdt): Promise<Block[]> {
+  const { blockstore, clock } = crdt;
+  const events = new Set(clock.head.map(String));
+  if (events.size < 2) return [];
+  const read = new Map<string, Block>();
+  const get = blockstore.get;
+  blockstore.get = async (cid) => {
+    const block = await get.call(blockstore, cid);
+    if (block) read.set(`${cid}`, block);
+    return block;
+  };
+  try {
+    // Looking up anything computes the state; this is the name of no document.
+    await crdt.get(crypto.randomUUID()).catch((error: unknown) => {
+      if (!isNotFoundError(error)) throw error;
+    });
+  } finally {
+    blockstore.get = get;
+  }
+  return [...read].filter(([cid]) => !events.has(cid)).map(([, block]) => block);
 }

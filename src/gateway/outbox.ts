@@ -46,8 +46,8 @@ interface LocalCommit {
   readonly compacted: ReadonlySet<string>;
   /** The events that the database's state consists of after it. */
   readonly head: readonly AnyLink[];
-  /** It has a header and nothing else. */
-  readonly isEmpty: boolean;
+  /** It holds an event of that head. */
+  readonly isWrite: boolean;
   readonly isCompaction: boolean;
 }
 
@@ -194,7 +194,10 @@ export class Outbox {
       const cars = event.dbMeta.cars.map((car): BlobRef => ({ store: "car", cid: `${car}` }));
       return toMeta(loader.sthis, event, unique([...cars, ...uploaded]).slice(0, maxListItems));
     }));
-    const supersedes = knowledge.coveredBy(new Set([...needed.keys(), ...compacted]))
+    // A state of several events is computed from older blocks than it names: the heads that brought
+    // these stay, until a write has joined the events.
+    const covered = head.length > 1 ? [] : [...needed.keys(), ...compacted];
+    const supersedes = knowledge.coveredBy(new Set(covered))
       .filter((cid) => metas.every((meta) => meta.cid !== cid)).slice(0, maxListItems);
     const retires = [...compacted].filter((cid) => !needed.has(cid))
       .map((cid): BlobRef => ({ store: "car", cid }))
@@ -216,11 +219,11 @@ export class Outbox {
   }
 
   /**
-   * Whether the server's heads say all that a commit says: Fireproof makes one at each attach, and
-   * compacts what it only read. A device that writes sends its compactions, for fresh readers.
+   * Whether the server's heads say all that a commit says: there is one at each attach and after
+   * merges, and Fireproof compacts what it only read. A device that writes sends its compactions, for fresh readers.
    */
-  async #saysNothing({ isEmpty, isCompaction, head }: LocalCommit): Promise<boolean> {
-    if (!isEmpty && (!isCompaction || this.#hasSent)) return false;
+  async #saysNothing({ isWrite, isCompaction, head }: LocalCommit): Promise<boolean> {
+    if (isCompaction ? this.#hasSent : isWrite) return false;
     const { loader, knowledge } = this.#deps;
     return await isWithin(loader, head, knowledge.events) === true;
   }
@@ -233,7 +236,7 @@ export class Outbox {
     const own = new Set<string>();
     const compacted = new Set(this.#compacted);
     const head: AnyLink[] = [];
-    let isEmpty = true;
+    let isWrite = false;
     let isCompaction = true;
     for (const { dbMeta: { cars } } of events) {
       for (const car of cars) {
@@ -245,10 +248,10 @@ export class Outbox {
       for (const car of opened.needs) needed.set(`${car}`, car);
       for (const car of opened.compacts) compacted.add(`${car}`);
       head.push(...opened.head);
-      isEmpty &&= opened.empty && cars.length === 1;
+      isWrite ||= opened.isWrite || cars.length > 1;
       isCompaction &&= opened.compacts.length > 0;
     }
-    return { own, needed, compacted, head, isEmpty, isCompaction };
+    return { own, needed, compacted, head, isWrite, isCompaction };
   }
 
   /** The needed blobs that the server lacks, files before the cars that name them. */
