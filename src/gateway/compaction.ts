@@ -34,6 +34,11 @@ export function betweenCompactions<T>(loader: Loadable, merge: () => Promise<T>)
   return mend(loader).turns.together(merge);
 }
 
+/** Runs work between writes and merges: while it runs there are none, and no compaction. */
+export function betweenWrites(loader: Loadable, work: () => Promise<void>): Promise<void> {
+  return mend(loader).turns.alone(work);
+}
+
 function mend(loader: Loadable): Mended {
   const known = mended.get(loader);
   if (known) return known;

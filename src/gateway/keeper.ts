@@ -7,7 +7,7 @@
 import { isNotFoundError } from "@fireproof/core";
 import type { Loadable } from "@fireproof/core-types-blockstore";
 import type { Logger } from "../client/client.ts";
-import { betweenCompactions } from "./compaction.ts";
+import { betweenWrites } from "./compaction.ts";
 
 /** How long merged content is in memory alone, when merges are rare. */
 const keepAfterMs = 3_000;
@@ -59,7 +59,8 @@ export class Keeper {
     this.#forget();
     this.#keptAt = Date.now();
     try {
-      await betweenCompactions(loader, async () => {
+      // A write under way would be in the log and not yet in the head, which this commit would hide.
+      await betweenWrites(loader, async () => {
         const options = { add: false, noLoader: false };
         const transaction = crdt.blockstore.openTransaction(options);
         for (const block of await blocksBehind(crdt)) transaction.putSync(block);
