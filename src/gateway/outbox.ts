@@ -146,7 +146,7 @@ export class Outbox {
   }
 
   async #sendAll(): Promise<void> {
-    const { caughtUp, knowledge, signal } = this.#deps;
+    const { caughtUp, knowledge, loader, signal } = this.#deps;
     await caughtUp;
     for (let repairs = 0; this.#newest && !signal.aborted;) {
       const events = this.#newest;
@@ -154,6 +154,11 @@ export class Outbox {
       try {
         await this.#send(events);
       } catch (error) {
+        if (isLocal(error)) {
+          // A compaction removes cars of the device just before its own commit comes here.
+          await loader.commitQueue.waitIdle();
+          if (this.#newest !== events) continue;
+        }
         const missing = error instanceof HearthError ? error.details?.blobs ?? [] : [];
         if (missing.length === 0 || ++repairs > maxRepairs) throw error;
         knowledge.forgetStored(missing);
@@ -297,4 +302,9 @@ export class Outbox {
 
 function unique(refs: readonly BlobRef[]): BlobRef[] {
   return [...new Map(refs.map((ref) => [`${ref.store}/${ref.cid}`, ref])).values()];
+}
+
+/** Whether the device, not the server, could not go on: a car is not there any more. */
+function isLocal(error: unknown): boolean {
+  return !(error instanceof HearthError) || error.code === "NOT_FOUND";
 }
