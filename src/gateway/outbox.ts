@@ -18,6 +18,9 @@ import { toMeta } from "./metas.ts";
 const uploadBytes = 2 << 20;
 /** How often in a row the server may ask for blobs that this device thought stored. */
 const maxRepairs = 5;
+/** Pause for a compaction's own commit, and how often in a row. */
+const localPauseMs = 250;
+const maxWaits = 40;
 /** Pause before a commit that the server refused is offered again without a new write. */
 const refusedPauseMs = 60_000;
 
@@ -146,9 +149,9 @@ export class Outbox {
   }
 
   async #sendAll(): Promise<void> {
-    const { caughtUp, knowledge, loader, signal } = this.#deps;
+    const { caughtUp, knowledge, signal } = this.#deps;
     await caughtUp;
-    for (let repairs = 0; this.#newest && !signal.aborted;) {
+    for (let repairs = 0, waits = 0; this.#newest && !signal.aborted;) {
       const events = this.#newest;
       const put = this.#put;
       try {
@@ -156,8 +159,10 @@ export class Outbox {
       } catch (error) {
         if (isLocal(error)) {
           // A compaction removes cars of the device just before its own commit comes here.
-          await loader.commitQueue.waitIdle();
-          if (this.#newest !== events) continue;
+          if (this.#newest === events) {
+            await new Promise((resolve) => setTimeout(resolve, localPauseMs));
+          }
+          if (this.#newest !== events || ++waits <= maxWaits) continue;
         }
         const missing = error instanceof HearthError ? error.details?.blobs ?? [] : [];
         if (missing.length === 0 || ++repairs > maxRepairs) throw error;
