@@ -38,6 +38,8 @@ export function serve(config: Partial<Config> = {}): Promise<HearthServer> {
 if (import.meta.main) {
   const ended = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => ended.abort());
+  // Whoever read the log is gone: no reason to leave those who trust this server with their data.
+  for (const output of [process.stdout, process.stderr]) output.on("error", () => {});
   const code = await main({
     args: process.argv.slice(2),
     env: (name) => process.env[name],

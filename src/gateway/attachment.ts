@@ -118,7 +118,7 @@ export class Attachment {
   /** The bytes of a car: from this device, else from the server. */
   async loadCar(cid: string): Promise<Uint8Array> {
     if (!this.#inbox) throw new HearthError("CLOSED", `Cannot load car ${cid}: not attached yet`);
-    return await this.#inbox.loadCar(cid);
+    return await this.#inbox.readCar(cid);
   }
 
   /** See `Hearth.flush`. */
@@ -174,7 +174,7 @@ export class Attachment {
     this.#settleReading(undefined);
     this.#ended.abort(new HearthError("CLOSED", `"${this.#deps.ledger}" was detached`));
     await client.close();
-    await this.#inbox?.idle;
+    await this.#inbox?.idle();
     this.#deps.onChange();
   }
 }

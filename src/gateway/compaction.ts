@@ -2,10 +2,12 @@
  * Makes Fireproof's compaction whole. Version 0.24 gathers the blocks that the clock's head reaches,
  * and declares compacted every car there is at its end: also one whose blocks the head did not reach
  * yet, because it was written or merged meanwhile. Those are in no car that a reader, or the same
- * device after a restart, would ever load again.
+ * device after a restart, would ever load again. And it removes cars of the device, also those of a
+ * commit on its way to the server.
  */
 
-import type { Loadable } from "@fireproof/core-types-blockstore";
+import { Result } from "@adviser/cement";
+import type { AnyLink, Loadable } from "@fireproof/core-types-blockstore";
 import { Turns } from "./turns.ts";
 
 /** Told which cars the database does not need any more, by CID. */
@@ -14,6 +16,7 @@ type Listener = (compacted: readonly string[]) => void;
 interface Mended {
   readonly turns: Turns;
   readonly listeners: Set<Listener>;
+  readonly removals: Removals;
 }
 
 /** Databases whose compaction is mended. */
@@ -29,14 +32,51 @@ export function mendCompaction(loader: Loadable, listener: Listener, signal: Abo
   signal.addEventListener("abort", () => listeners.delete(listener), { once: true });
 }
 
-/** Runs a merge, from its first car to the clock's new head, without a compaction in between. */
-export function betweenCompactions<T>(loader: Loadable, merge: () => Promise<T>): Promise<T> {
-  return mend(loader).turns.together(merge);
+/**
+ * Runs work between writes: while it runs there is none, nor a merge, nor a compaction. A write that
+ * overlaps with a merge would not see it, and fork the history it is based on.
+ */
+export function betweenWrites<T>(loader: Loadable, work: () => Promise<T>): Promise<T> {
+  return mend(loader).turns.alone(work);
 }
 
-/** Runs work between writes and merges: while it runs there are none, and no compaction. */
-export function betweenWrites(loader: Loadable, work: () => Promise<void>): Promise<void> {
-  return mend(loader).turns.alone(work);
+/** Runs work that reads cars of the device: those that are compacted meanwhile stay until its end. */
+export function keepingCars<T>(loader: Loadable, work: () => Promise<T>): Promise<T> {
+  return mend(loader).removals.during(work);
+}
+
+/** Removes cars, when nobody reads any. */
+class Removals {
+  readonly #waiting = new Map<string, AnyLink>();
+  readonly #remove: (car: AnyLink) => Promise<unknown>;
+  #readers = 0;
+
+  constructor(loader: Loadable) {
+    const { car } = loader.attachedStores.local().active;
+    this.#remove = car.remove.bind(car);
+    car.remove = async (cid) => {
+      this.#waiting.set(`${cid}`, cid);
+      await this.#removeWaiting();
+      return Result.Ok(undefined);
+    };
+  }
+
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    this.#readers++;
+    try {
+      return await work();
+    } finally {
+      this.#readers--;
+      await this.#removeWaiting();
+    }
+  }
+
+  async #removeWaiting(): Promise<void> {
+    if (this.#readers > 0) return;
+    const cars = [...this.#waiting.values()];
+    this.#waiting.clear();
+    for (const car of cars) await this.#remove(car);
+  }
 }
 
 function mend(loader: Loadable): Mended {
@@ -44,16 +84,16 @@ function mend(loader: Loadable): Mended {
   if (known) return known;
   const turns = new Turns();
   const listeners = new Set<Listener>();
-  mended.set(loader, { turns, listeners });
+  const made = { turns, listeners, removals: new Removals(loader) };
+  mended.set(loader, made);
   const crdt = loader.blockstoreParent?.crdtParent;
-  if (!crdt) return { turns, listeners };
+  if (!crdt) return made;
   const { blockstore } = crdt;
   const compact = blockstore.compact.bind(blockstore);
   const bulk = crdt.bulk.bind(crdt);
   let compaction: Promise<void> | undefined;
 
-  // Every commit beyond Fireproof's limit asks for a compaction: one that waits is enough.
-  blockstore.compact = () =>
+  const compactOnce = () =>
     compaction ??= turns.alone(async () => {
       const before = loader.carLog.asArray().flat().map(String);
       await compact();
@@ -61,7 +101,13 @@ function mend(loader: Loadable): Mended {
       const compacted = before.filter((car) => !after.has(car));
       for (const tell of listeners) tell(compacted);
     }).finally(() => compaction = undefined);
+  crdt.compact = compactOnce;
+  // Every commit beyond Fireproof's limit asks for a compaction, also while one waits or runs.
+  const limit = blockstore.ebOpts.autoCompact;
+  blockstore.compact = async () => {
+    if (loader.carLog.length > limit) await compactOnce();
+  };
   // A write ends when the clock's head has advanced, which is after its commit.
   crdt.bulk = (updates) => turns.together(() => bulk(updates));
-  return { turns, listeners };
+  return made;
 }

@@ -1,77 +1,76 @@
 /**
- * Brings remote commits into the database: fetches and checks every blob that a head needs, loads it,
- * and only then lets the database merge, since it never tries a second time by itself.
+ * Brings remote commits into the database: watches the ledger, fetches every blob that a head needs as
+ * it is announced, and merges what has come, one stretch at a time.
  */
 
-import type {
-  ActiveStore,
-  AnyLink,
-  DbMetaEvent,
-  FPEnvelopeMeta,
-  Loadable,
-} from "@fireproof/core-types-blockstore";
-import { CID } from "multiformats/cid";
-import type { Client, Logger, Watch } from "../client/client.ts";
-import { HearthError } from "../protocol/errors.ts";
-import type { BlobAnswer, BlobRef, Changes, Meta } from "../protocol/model.ts";
-import { loadIfStored, openCar, type OpenedCar, verifyBytes } from "./cars.ts";
-import { announceFirst, hasMerged, headOf } from "./clock.ts";
-import { betweenCompactions } from "./compaction.ts";
+import type { ActiveStore, DbMetaEvent, FPEnvelopeMeta } from "@fireproof/core-types-blockstore";
+import { systemClock } from "../base/clock.ts";
+import type { Logger, Watch } from "../client/client.ts";
+import type { HearthError } from "../protocol/errors.ts";
+import type { BlobRef, Changes, Meta } from "../protocol/model.ts";
+import { headOf } from "./clock.ts";
+import { Crossings } from "./crossings.ts";
+import { Fetcher, type FetcherDeps, toHearthError } from "./fetcher.ts";
 import { importKeys } from "./keys.ts";
 import type { Knowledge } from "./knowledge.ts";
-import { loadCar } from "./loading.ts";
-import { toEvent } from "./metas.ts";
+import { Merger } from "./merger.ts";
 
 /** Most heads kept for another try; beyond it the oldest is given up, and logged. */
 const maxStuck = 1000;
-/** Most loaded cars remembered; beyond it all are forgotten, and some may be fetched again. */
-const maxLoaded = 20_000;
 /** First and longest pause before heads that could not be loaded are tried again. */
 const retryPauseMs = { first: 1_000, most: 60_000 };
 
 /** What the inbox needs. */
-export interface InboxDeps {
-  readonly ledger: string;
-  readonly loader: Loadable;
-  readonly client: Client;
+export interface InboxDeps extends FetcherDeps {
   readonly knowledge: Knowledge;
   readonly onChange: () => void;
   /** The database has content that no commit of this device holds yet. */
   readonly onMerged: () => void;
   readonly logger: Logger;
-  readonly signal: AbortSignal;
 }
 
 /** Fireproof's own listener to remote metas. */
 export type MetaListener = (meta: FPEnvelopeMeta) => Promise<void>;
 
-/** Watches the ledger and merges what comes, in order, one stretch at a time. */
+/** The remote commits of one ledger, on their way into one database. */
 export class Inbox {
   /** Settles when the heads have been merged once, or never will be. */
   readonly caughtUp: Promise<void>;
   readonly #deps: InboxDeps;
-  readonly #store: ActiveStore;
-  /** Cars handed to the database, which may not have merged them yet. */
-  readonly #loaded = new Set<string>();
-  /** Checked bytes on their way into the database, by CID; emptied as it loads them. */
-  readonly #arrived = new Map<string, Uint8Array>();
+  readonly #fetcher: Fetcher;
+  readonly #merger: Merger;
+  readonly #crossings = new Crossings(systemClock);
+  /** Metas whose blobs have come, to be merged. */
+  readonly #waiting = new Map<string, Meta>();
   readonly #stuck = new Map<string, { readonly meta: Meta; readonly reason: HearthError }>();
   #listener: MetaListener | undefined;
   #watch: Watch | undefined;
   #live = false;
+  /** The last stretch to have come ended with all there was. */
+  #isWhole = false;
   #hasCaughtUp = false;
-  #turns = 0;
   #refusal: HearthError | undefined;
   #settleCaughtUp: () => void = () => {};
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #retryPauseMs = retryPauseMs.first;
-  /** Work under way: stretches and second tries take turns. */
-  #turn: Promise<void> = Promise.resolve();
+  #receiving: Promise<void> | undefined;
+  #merging: Promise<void> | undefined;
 
-  /** @param store the remote store, whose cars come from {@linkcode Inbox.loadCar} */
+  /** @param store the remote store, whose cars come from {@linkcode Inbox.readCar} */
   constructor(deps: InboxDeps, store: ActiveStore) {
     this.#deps = deps;
-    this.#store = store;
+    const { loader, knowledge, onMerged } = deps;
+    const fetcher = this.#fetcher = new Fetcher(deps, store);
+    this.#merger = new Merger({
+      loader,
+      knowledge,
+      fetcher,
+      store,
+      onMerged: (before, after) => {
+        this.#crossings.merged(before, after);
+        onMerged();
+      },
+    });
     this.caughtUp = new Promise((resolve) => this.#settleCaughtUp = resolve);
   }
 
@@ -80,7 +79,7 @@ export class Inbox {
     this.#listener = listener;
     const { client, ledger, signal } = this.#deps;
     this.#watch = client.watch(ledger, {
-      onChanges: (changes) => this.#inTurn(() => this.#receive(changes)),
+      onChanges: (changes) => this.#receive(changes),
       onLive: (live) => {
         this.#live = live;
         this.#deps.onChange();
@@ -96,7 +95,7 @@ export class Inbox {
 
   /** Whether the feed is live and everything that came by it is merged. */
   get upToDate(): boolean {
-    return this.#live && this.#hasCaughtUp && this.#turns === 0;
+    return this.#live && this.#hasCaughtUp && !this.#receiving && !this.#merging;
   }
 
   /** Whether the feed was live before, and is not now. */
@@ -115,36 +114,20 @@ export class Inbox {
   }
 
   /** Settles when nothing is being merged: after the end, what had begun is finished or given up. */
-  get idle(): Promise<void> {
-    return this.#turn;
+  async idle(): Promise<void> {
+    await this.#receiving;
+    await this.#merging;
   }
 
   /** Tries again what could not be loaded. */
   retry(): void {
     clearTimeout(this.#retryTimer);
-    if (this.#stuck.size > 0) void this.#inTurn(() => this.#merge([], [], []));
+    if (this.#stuck.size > 0) this.#startMerging();
   }
 
-  /**
-   * The bytes of a car for Fireproof's loader: normally those that were fetched and checked ahead,
-   * else the device's own, else the server's.
-   *
-   * @throws {HearthError} `NOT_FOUND` when the ledger does not hold it
-   */
-  async loadCar(cid: string): Promise<Uint8Array> {
-    const ahead = this.#arrived.get(cid);
-    if (ahead) return ahead;
-    const { client, ledger, loader, signal } = this.#deps;
-    const link = CID.parse(cid);
-    const local = loader.attachedStores.local().active.car;
-    let found = await loadIfStored(local.load.bind(local), link);
-    if (found) return found;
-    await client.getBlobs(ledger, [{ store: "car", cid }], async ({ bytes }) => {
-      await verifyBytes(link, bytes, this.#store.active.car);
-      found = bytes;
-    }, { signal });
-    if (found) return found;
-    throw new HearthError("NOT_FOUND", `Cannot load car ${cid}: "${ledger}" does not hold it`);
+  /** See {@linkcode Fetcher.read}. */
+  readCar(cid: string): Promise<Uint8Array> {
+    return this.#fetcher.read(cid);
   }
 
   #close(): void {
@@ -154,159 +137,91 @@ export class Inbox {
     this.#settleCaughtUp();
   }
 
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    this.#turns++;
-    this.#turn = this.#turn.then(work).catch((error: unknown) => {
-      if (!this.#deps.signal.aborted) this.#deps.logger.error(`hearth: cannot merge: ${error}`);
-    }).finally(() => {
-      this.#turns--;
-      this.#deps.onChange();
-    });
-    return this.#turn;
+  /** Takes a stretch of changes; the next one comes when its blobs are here. */
+  async #receive(changes: Changes): Promise<void> {
+    this.#receiving = this.#take(changes).catch((error: unknown) => this.#report(error));
+    await this.#receiving;
+    this.#receiving = undefined;
+    this.#startMerging();
   }
 
-  async #receive(changes: Changes): Promise<void> {
+  async #take(changes: Changes): Promise<void> {
     const { loader, client, knowledge } = this.#deps;
+    const { metas, keys, blobs, inventory = [] } = changes;
     knowledge.enterEpoch(client.epoch);
     if (changes.reset) knowledge.heads.clear();
-    await importKeys(loader, changes.keys);
-    knowledge.addKeys(changes.keys);
-    knowledge.addStored(changes.inventory ?? []);
-    knowledge.addStored(changes.metas.flatMap((meta) => meta.blobs));
-    await this.#merge(changes.metas, changes.inventory ?? [], changes.blobs);
-    if (changes.more) return;
+    await importKeys(loader, keys);
+    knowledge.addKeys(keys);
+    knowledge.addStored(inventory);
+    knowledge.addStored(metas.flatMap((meta) => meta.blobs));
+    // One that cannot be loaded counts when a head turns out to need it.
+    await this.#fetcher.load(carsIn([...inventory, ...metas.flatMap((meta) => meta.blobs)]), blobs);
+    for (const meta of metas) this.#waiting.set(meta.cid, meta);
+    this.#isWhole = !changes.more;
+  }
+
+  #startMerging(): void {
+    if (this.#deps.signal.aborted) return;
+    this.#merging ??= this.#mergeAll().catch((error: unknown) => this.#report(error))
+      .finally(() => {
+        this.#merging = undefined;
+        this.#deps.onChange();
+      });
+    this.#deps.onChange();
+  }
+
+  #report(error: unknown): void {
+    if (!this.#deps.signal.aborted) this.#deps.logger.error(`hearth: cannot merge: ${error}`);
+  }
+
+  async #mergeAll(): Promise<void> {
+    const { loader, signal } = this.#deps;
+    do {
+      await this.#crossings.pause(headOf(loader).map(String), signal);
+      await this.#merge();
+    } while (this.#waiting.size > 0 && !signal.aborted);
+    if (!this.#isWhole || this.#hasCaughtUp) return;
     this.#hasCaughtUp = true;
     this.#settleCaughtUp();
   }
 
-  /** Loads and merges metas, and those that were stuck; one that cannot be loaded holds up no other. */
-  async #merge(
-    metas: readonly Meta[],
-    ahead: readonly BlobRef[],
-    inline: readonly BlobAnswer[],
-  ): Promise<void> {
-    const candidates = new Map([...this.#stuck.values()].map(({ meta }) => [meta.cid, meta]));
-    for (const meta of metas) candidates.set(meta.cid, meta);
-    const refs = [...ahead, ...[...candidates.values()].flatMap((meta) => meta.blobs)];
-    const cars = refs.filter(({ store }) => store === "car").map(({ cid }) => cid);
-    await this.#load(cars, inline);
+  /** Merges what waits, and tries what was stuck; one that cannot be loaded holds up no other. */
+  async #merge(): Promise<void> {
+    const stuck = [...this.#stuck.values()].map(({ meta }) => meta);
+    const metas = [
+      ...new Map([...stuck, ...this.#waiting.values()].map((it) => [it.cid, it])).values(),
+    ];
+    this.#waiting.clear();
+    await this.#fetcher.load(carsIn(stuck.flatMap((meta) => meta.blobs)));
     const merged: DbMetaEvent[] = [];
-    for (const meta of candidates.values()) {
-      if (this.#deps.signal.aborted) return;
-      try {
-        merged.push(await this.#mergeOne(meta));
-        this.#stuck.delete(meta.cid);
-      } catch (cause) {
-        if (this.#deps.signal.aborted) return;
-        this.#setAside(meta, cause);
-      }
+    const behind: Meta[] = [];
+    // The blocks that one head lacks often come with the next.
+    for (const meta of metas) {
+      await this.#try(meta, async () => {
+        const event = await this.#merger.merge(meta);
+        if (event) merged.push(event);
+        else behind.push(meta);
+      });
+    }
+    for (const meta of behind) {
+      await this.#try(meta, async () => {
+        merged.push(await this.#merger.mergeFromBehind(meta));
+      });
     }
     this.#scheduleRetry();
     // The merge is done: this only tells Fireproof which metas its next one follows.
     if (merged.length > 0) await this.#listener?.({ type: "meta", payload: merged });
   }
 
-  async #mergeOne(meta: Meta): Promise<DbMetaEvent> {
-    const { loader, knowledge } = this.#deps;
-    const event = await toEvent(loader.sthis, meta);
-    const { cars } = event.dbMeta;
-    const [head] = cars;
-    if (!head) throw new HearthError("BAD_PARAMS", `Cannot use meta ${meta.cid}: it names no car`);
-    // Every car of a commit beyond 1 MB: the database itself would load the first alone.
-    await this.#require(cars);
-    const isOwn = this.#loadedByDatabase().has(`${head}`);
-    const opened = await openCar(
-      loader,
-      head,
-      isOwn ? loader.attachedStores.local() : this.#store,
-    );
-    await this.#require(opened.needs);
-    knowledge.heads.set(meta.cid, { cars: cars.map((car) => `${car}`), events: opened.head });
-    knowledge.addStored(opened.needs.map((car): BlobRef => ({ store: "car", cid: `${car}` })));
-    await betweenCompactions(loader, () => this.#apply(event, opened));
-    return event;
-  }
-
-  async #apply(event: DbMetaEvent, { head, meta, compacts }: OpenedCar): Promise<void> {
-    const { loader } = this.#deps;
-    const before = headOf(loader).map(String);
-    await loader.handleDbMetasFromStore([event.dbMeta], this.#store);
-    if (!await hasMerged(loader, head)) {
-      // A writer without a whole compaction left blocks in cars that it calls compacted.
-      await this.#load(compacts.map((car) => `${car}`));
-      await loader.ebOpts.applyMeta(meta);
-      if (!await hasMerged(loader, head)) {
-        throw new HearthError(
-          "NOT_FOUND",
-          `Cannot merge meta ${event.eventCid}: blocks are missing`,
-        );
-      }
-    }
-    if (`${headOf(loader)}` === `${before}`) return;
-    this.#deps.onMerged();
-    if (before.length === 0) await announceFirst(loader);
-  }
-
-  async #require(links: readonly AnyLink[]): Promise<void> {
-    const failed = await this.#load(links.map((link) => `${link}`));
-    for (const reason of failed.values()) throw reason;
-  }
-
-  /**
-   * Loads cars that the database lacks, in one question to the server, each as soon as it is here:
-   * no more than what is in flight stays in memory. Returns those that failed, with the reason.
-   */
-  async #load(
-    cids: readonly string[],
-    inline: readonly BlobAnswer[] = [],
-  ): Promise<Map<string, HearthError>> {
-    const { client, ledger, signal } = this.#deps;
-    const here = this.#loadedByDatabase();
-    const lacking = new Set(cids.filter((cid) => !here.has(cid) && !this.#loaded.has(cid)));
-    const failed = new Map<string, HearthError>();
-    const take = async (cid: string, bytes: Uint8Array) => {
-      try {
-        await this.#hand(cid, bytes);
-      } catch (cause) {
-        failed.set(cid, toHearthError(cause, `Cannot load car ${cid}`));
-      }
-      lacking.delete(cid);
-    };
-    for (const { cid, bytes } of inline) if (bytes && lacking.has(cid)) await take(cid, bytes);
-    if (lacking.size > 0) {
-      const refs = [...lacking].map((cid): BlobRef => ({ store: "car", cid }));
-      try {
-        await client.getBlobs(ledger, refs, ({ cid, bytes }) => take(cid, bytes), { signal });
-      } catch (cause) {
-        if (signal.aborted) throw cause;
-        for (const cid of lacking) failed.set(cid, toHearthError(cause, `Cannot load car ${cid}`));
-        return failed;
-      }
-    }
-    for (const cid of lacking) {
-      const message = `Cannot load car ${cid}: "${ledger}" does not hold it`;
-      failed.set(cid, new HearthError("NOT_FOUND", message));
-    }
-    return failed;
-  }
-
-  /** Checks a car and lets the database load it, which keeps it in the local store. */
-  async #hand(cid: string, bytes: Uint8Array): Promise<void> {
-    const link = CID.parse(cid);
-    await verifyBytes(link, bytes, this.#store.active.car);
-    this.#deps.signal.throwIfAborted();
-    this.#arrived.set(cid, bytes);
+  async #try(meta: Meta, merge: () => Promise<void>): Promise<void> {
+    const { signal } = this.#deps;
+    if (signal.aborted) return;
     try {
-      await loadCar(this.#deps.loader, link, this.#store);
-    } finally {
-      this.#arrived.delete(cid);
+      await merge();
+      this.#stuck.delete(meta.cid);
+    } catch (cause) {
+      if (!signal.aborted) this.#setAside(meta, cause);
     }
-    if (this.#loaded.size >= maxLoaded) this.#loaded.clear();
-    this.#loaded.add(cid);
-  }
-
-  #loadedByDatabase(): Set<string> {
-    return new Set(this.#deps.loader.carLog.asArray().flat().map((car) => `${car}`));
   }
 
   #setAside(meta: Meta, cause: unknown): void {
@@ -328,9 +243,6 @@ export class Inbox {
   }
 }
 
-function toHearthError(cause: unknown, attempted: string): HearthError {
-  if (cause instanceof HearthError) return cause;
-  // Fireproof also throws what is no error and says nothing as text.
-  const found = cause instanceof Error ? cause.message : "the database gave no reason";
-  return new HearthError("INTERNAL", `${attempted}: ${found}`, { cause });
+function carsIn(refs: readonly BlobRef[]): string[] {
+  return refs.filter(({ store }) => store === "car").map(({ cid }) => cid);
 }

@@ -10,6 +10,7 @@ import { maxListItems } from "../protocol/limits.ts";
 import type { BlobRef } from "../protocol/model.ts";
 import { openCar } from "./cars.ts";
 import { isWithin } from "./clock.ts";
+import { keepingCars } from "./compaction.ts";
 import { exportKeys } from "./keys.ts";
 import type { Knowledge } from "./knowledge.ts";
 import { toMeta } from "./metas.ts";
@@ -18,9 +19,6 @@ import { toMeta } from "./metas.ts";
 const uploadBytes = 2 << 20;
 /** How often in a row the server may ask for blobs that this device thought stored. */
 const maxRepairs = 5;
-/** Pause for a compaction's own commit, and how often in a row. */
-const localPauseMs = 250;
-const maxWaits = 40;
 /** Pause before a commit that the server refused is offered again without a new write. */
 const refusedPauseMs = 60_000;
 
@@ -131,7 +129,7 @@ export class Outbox {
     this.#running = true;
     let refusal: HearthError | undefined;
     try {
-      await this.#sendAll();
+      await keepingCars(this.#deps.loader, () => this.#sendAll());
     } catch (cause) {
       const message = `Cannot send commits of "${this.#deps.ledger}": ${cause}`;
       refusal = cause instanceof HearthError
@@ -151,19 +149,12 @@ export class Outbox {
   async #sendAll(): Promise<void> {
     const { caughtUp, knowledge, signal } = this.#deps;
     await caughtUp;
-    for (let repairs = 0, waits = 0; this.#newest && !signal.aborted;) {
+    for (let repairs = 0; this.#newest && !signal.aborted;) {
       const events = this.#newest;
       const put = this.#put;
       try {
         await this.#send(events);
       } catch (error) {
-        if (isLocal(error)) {
-          // A compaction removes cars of the device just before its own commit comes here.
-          if (this.#newest === events) {
-            await new Promise((resolve) => setTimeout(resolve, localPauseMs));
-          }
-          if (this.#newest !== events || ++waits <= maxWaits) continue;
-        }
         const missing = error instanceof HearthError ? error.details?.blobs ?? [] : [];
         if (missing.length === 0 || ++repairs > maxRepairs) throw error;
         knowledge.forgetStored(missing);
@@ -307,9 +298,4 @@ export class Outbox {
 
 function unique(refs: readonly BlobRef[]): BlobRef[] {
   return [...new Map(refs.map((ref) => [`${ref.store}/${ref.cid}`, ref])).values()];
-}
-
-/** Whether the device, not the server, could not go on: a car is not there any more. */
-function isLocal(error: unknown): boolean {
-  return !(error instanceof HearthError) || error.code === "NOT_FOUND";
 }

@@ -21,14 +21,14 @@ export class Turns {
   }
 
   /** Waits for the first moment at which nothing else runs. */
-  async alone(work: () => Promise<void>): Promise<void> {
+  async alone<T>(work: () => Promise<T>): Promise<T> {
     while (this.#alone || this.#together > 0) {
       await (this.#alone ?? new Promise<void>((resolve) => this.#idle.add(resolve)));
     }
     const ended = Promise.withResolvers<void>();
     this.#alone = ended.promise;
     try {
-      await work();
+      return await work();
     } finally {
       this.#alone = undefined;
       ended.resolve();

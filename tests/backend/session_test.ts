@@ -6,7 +6,7 @@ import { createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
 import { atTime } from "../../src/base/clock.ts";
 import { HearthError } from "../../src/protocol/errors.ts";
 import { encodeNotification } from "../../src/protocol/frames.ts";
-import { createFakeClock } from "./support/fake_clock.ts";
+import { createFakeClock } from "../harness/fake_clock.ts";
 import { RawSocket, rpc } from "./support/raw_client.ts";
 import { TcpSocket } from "./support/tcp_socket.ts";
 import { startTestBackend } from "./support/test_backend.ts";

@@ -5,7 +5,7 @@ import { after, test } from "node:test";
 import { assert, assertEquals, assertRejects, assertThrows } from "#assert";
 import { UrlSigner } from "../../src/backend/signed_url.ts";
 import { HearthError } from "../../src/protocol/errors.ts";
-import { createFakeClock } from "./support/fake_clock.ts";
+import { createFakeClock } from "../harness/fake_clock.ts";
 import { makeBlob, makeMeta } from "./support/made.ts";
 import { rpc } from "./support/raw_client.ts";
 import { startTestBackend } from "./support/test_backend.ts";

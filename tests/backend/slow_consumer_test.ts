@@ -5,7 +5,7 @@ import { assert, assertEquals } from "#assert";
 import { SendQueue } from "../../src/backend/send_queue.ts";
 import { decodeFrames, encodeNotification } from "../../src/protocol/frames.ts";
 import { parseNotice } from "../../src/protocol/parse.ts";
-import { createFakeClock } from "./support/fake_clock.ts";
+import { createFakeClock } from "../harness/fake_clock.ts";
 import { makeMeta } from "./support/made.ts";
 import { RawSocket } from "./support/raw_client.ts";
 import { TcpSocket } from "./support/tcp_socket.ts";

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { assertEquals, assertRejects } from "#assert";
 import { createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
 import { parseNotice } from "../../src/protocol/parse.ts";
-import { createFakeClock } from "./support/fake_clock.ts";
+import { createFakeClock } from "../harness/fake_clock.ts";
 import { makeMeta } from "./support/made.ts";
 import { RawSocket, rpc } from "./support/raw_client.ts";
 import { TcpSocket } from "./support/tcp_socket.ts";

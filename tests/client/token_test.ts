@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { assertEquals, assertRejects } from "#assert";
 import { createTokenKeeper, refreshDelayMs } from "../../src/client/token.ts";
 import type { HearthError } from "../../src/protocol/errors.ts";
-import { createFakeClock } from "../backend/support/fake_clock.ts";
+import { createFakeClock } from "../harness/fake_clock.ts";
 
 const { signal } = new AbortController();
 

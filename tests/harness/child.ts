@@ -19,6 +19,8 @@ export interface Child {
   readonly ended: Promise<Exit>;
   /** Sends a line to its standard input; does nothing after its end. */
   send(line: string): void;
+  /** Closes our end of its outputs, as a reader of its log does that crashes. */
+  stopReading(): void;
   /** Ends it by a signal and waits for its end; SIGKILL follows when it does not obey. */
   end(signal: "SIGTERM" | "SIGKILL"): Promise<Exit>;
 }
@@ -73,6 +75,10 @@ export function startChild(
     ended,
     send: (line) => {
       if (child.stdin.writable) child.stdin.write(`${line}\n`);
+    },
+    stopReading: () => {
+      child.stdout.destroy();
+      child.stderr.destroy();
     },
     end: async (signal) => {
       // Not `child.kill`: after it Deno reports the signal as end, whatever the end was.

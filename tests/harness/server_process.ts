@@ -40,6 +40,8 @@ export interface ServerProcess extends AsyncDisposable {
   readonly log: readonly LogLine[];
   /** A token for a ledger, `tenant/ledger`. */
   token(ledger: string, options?: TokenOptions): Promise<string>;
+  /** Closes what its log goes to, as a log reader does that crashes. */
+  stopReading(): void;
   /** Ends it as an operator does. */
   stop(): Promise<Exit>;
   /** Ends it as a crash does. */
@@ -130,6 +132,10 @@ class RealServer implements ServerProcess {
     const ledgers = [{ id: ledger, right }];
     const key = await loadKey(this.#data.path);
     return await issueToken(key, { subject, ledgers, issuedAt, expiresAt });
+  }
+
+  stopReading(): void {
+    this.#running.stopReading();
   }
 
   stop(): Promise<Exit> {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { assert, assertEquals } from "#assert";
 import { contentType } from "../../src/protocol/version.ts";
 import { createHttpDialer } from "../../src/transport/http.ts";
-import { createFakeClock } from "../backend/support/fake_clock.ts";
+import { createFakeClock } from "../harness/fake_clock.ts";
 import { createRecorder } from "./recorder.ts";
 
 interface Post {

@@ -17,7 +17,7 @@ import type { Notice, NotificationName } from "../../../src/protocol/methods.ts"
 import type { Deep } from "../../../src/protocol/model.ts";
 import { createMemoryDialer } from "../../../src/transport/memory.ts";
 import type { Dialer, Transport } from "../../../src/transport/transport.ts";
-import { createFakeClock, type FakeClock } from "../../backend/support/fake_clock.ts";
+import { createFakeClock, type FakeClock } from "../../harness/fake_clock.ts";
 
 type Method = keyof MethodTable;
 type Answer<M extends Method> = MethodTable[M]["result"] | HearthError | typeof silence;

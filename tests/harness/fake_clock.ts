@@ -1,6 +1,6 @@
 /** A clock that stands still until a test moves it. */
 
-import type { Clock } from "../../../src/base/clock.ts";
+import type { Clock } from "../../src/base/clock.ts";
 
 /** Time in a test's hands. */
 export interface FakeClock extends Clock {
