@@ -61,7 +61,7 @@ export class Fetcher {
    *
    * @throws {HearthError} `NOT_FOUND` when the ledger does not hold one; what else loading fails with
    */
-  async require(cars: readonly AnyLink[]): Promise<void> {
+  async loadAll(cars: readonly AnyLink[]): Promise<void> {
     const failed = await this.load(cars.map((car) => `${car}`));
     for (const reason of failed.values()) throw reason;
   }

@@ -17,6 +17,8 @@ import { Merger } from "./merger.ts";
 
 /** Most heads kept for another try; beyond it the oldest is given up, and logged. */
 const maxStuck = 1000;
+/** Metas that may wait to be merged before no more are taken. */
+const maxWaiting = 1000;
 /** First and longest pause before heads that could not be loaded are tried again. */
 const retryPauseMs = { first: 1_000, most: 60_000 };
 
@@ -143,6 +145,8 @@ export class Inbox {
     await this.#receiving;
     this.#receiving = undefined;
     this.#startMerging();
+    // The feed holds little of what is not taken, and asks for it again.
+    if (this.#waiting.size >= maxWaiting) await this.#merging;
   }
 
   async #take(changes: Changes): Promise<void> {
@@ -165,7 +169,9 @@ export class Inbox {
     this.#merging ??= this.#mergeAll().catch((error: unknown) => this.#report(error))
       .finally(() => {
         this.#merging = undefined;
-        this.#deps.onChange();
+        // More may have come since the last look.
+        if (this.#waiting.size > 0) this.#startMerging();
+        else this.#deps.onChange();
       });
     this.#deps.onChange();
   }

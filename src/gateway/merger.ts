@@ -79,10 +79,10 @@ export class Merger {
     const [head] = cars;
     if (!head) throw new HearthError("BAD_PARAMS", `Cannot use meta ${meta.cid}: it names no car`);
     // Every car of a commit beyond 1 MB: the database itself would load the first alone.
-    await fetcher.require(cars);
+    await fetcher.loadAll(cars);
     const isOwn = carsOf(loader).has(`${head}`);
     const opened = await openCar(loader, head, isOwn ? loader.attachedStores.local() : store);
-    await fetcher.require(opened.needs);
+    await fetcher.loadAll(opened.needs);
     knowledge.heads.set(meta.cid, { cars: cars.map((car) => `${car}`), events: opened.head });
     knowledge.addStored(opened.needs.map((car): BlobRef => ({ store: "car", cid: `${car}` })));
     return { event, opened };
