@@ -35,7 +35,7 @@ export async function isWithin(
     if (walked.size >= maxWalk) return undefined;
     walked.add(cid);
     wanted.delete(cid);
-    if (wanted.size > 0 && blockstore) queue.push(...await parentsOf(blockstore, link));
+    if (wanted.size > 0 && blockstore) queue.push(...(await readEvent(blockstore, link)).parents);
   }
   return wanted.size === 0;
 }
@@ -53,13 +53,39 @@ export async function announceFirst(loader: Loadable): Promise<void> {
   for (const listener of crdt.clock.noPayloadWatchers.values()) listener();
 }
 
-async function parentsOf(
-  blockstore: { get(link: AnyLink): Promise<unknown> },
-  link: AnyLink,
+/** The states with which the history of these events began: the roots of events without parents. */
+export async function beginningsOf(
+  blockstore: Blocks,
+  head: readonly AnyLink[],
 ): Promise<AnyLink[]> {
+  const roots: AnyLink[] = [];
+  const walked = new Set<string>();
+  const queue = [...head];
+  for (let link = queue.shift(); link; link = queue.shift()) {
+    if (walked.has(`${link}`)) continue;
+    walked.add(`${link}`);
+    const { parents, root } = await readEvent(blockstore, link);
+    queue.push(...parents);
+    if (parents.length === 0 && root) roots.push(root);
+  }
+  return roots;
+}
+
+/** Where blocks come from. */
+interface Blocks {
+  get(link: AnyLink): Promise<unknown>;
+}
+
+async function readEvent(
+  blockstore: Blocks,
+  link: AnyLink,
+): Promise<{ readonly parents: readonly AnyLink[]; readonly root: AnyLink | undefined }> {
   const block = await blockstore.get(link);
   const item = isRecord(block) ? block.item : undefined;
-  const event = isRecord(item) ? item.value : undefined;
-  const parents = isRecord(event) ? event.parents : undefined;
-  return Array.isArray(parents) ? parents.filter(isLink) : [];
+  const event = isRecord(item) && isRecord(item.value) ? item.value : {};
+  const { parents, data } = event;
+  return {
+    parents: Array.isArray(parents) ? parents.filter(isLink) : [],
+    root: isRecord(data) && isLink(data.root) ? data.root : undefined,
+  };
 }

@@ -8,6 +8,7 @@
 
 import { Result } from "@adviser/cement";
 import type { AnyLink, Loadable } from "@fireproof/core-types-blockstore";
+import { beginningsOf, headOf } from "./clock.ts";
 import { Turns } from "./turns.ts";
 
 /** Told which cars the database does not need any more, by CID. */
@@ -107,6 +108,18 @@ function mend(loader: Loadable): Mended {
   blockstore.compact = async () => {
     if (loader.carLog.length > limit) await compactOnce();
   };
+  const { compactStrategy } = blockstore.ebOpts;
+  const whole: typeof compactStrategy = {
+    ...compactStrategy,
+    compact: async (fetcher) => {
+      const result = await compactStrategy.compact(fetcher);
+      // Each device makes the first state by itself, and may have compacted it before it sent any:
+      // two of them merge from there, and so do their readers. What is read is kept.
+      for (const root of await beginningsOf(fetcher, headOf(loader))) await fetcher.get(root);
+      return result;
+    },
+  };
+  Object.assign(blockstore.ebOpts, { compactStrategy: whole });
   // A write ends when the clock's head has advanced, which is after its commit.
   crdt.bulk = (updates) => turns.together(() => bulk(updates));
   return made;
