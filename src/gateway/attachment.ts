@@ -8,7 +8,7 @@ import { findFilesRemotely, loadLocalFile } from "./files.ts";
 import { Inbox, type MetaListener } from "./inbox.ts";
 import { Keeper } from "./keeper.ts";
 import { Knowledge } from "./knowledge.ts";
-import { forgetFailedLoading } from "./loading.ts";
+import { forgetBeforeAttach } from "./loading.ts";
 import { Outbox } from "./outbox.ts";
 import type { Status } from "./status.ts";
 
@@ -53,8 +53,7 @@ export class Attachment {
       signal,
     });
     this.#keeper = new Keeper({ loader, logger: deps.logger, signal });
-    // What the last attachment left missing comes with this one.
-    forgetFailedLoading(loader);
+    forgetBeforeAttach(loader);
     mendCompaction(loader, (cars) => this.#outbox.addCompacted(cars), signal);
     findFilesRemotely(loader, { client, ledger, signal });
     const stop = client.onStatus((status) => {

@@ -12,6 +12,7 @@ import {
 } from "@fireproof/core-types-blockstore";
 import { HearthError } from "../protocol/errors.ts";
 import { loadCar } from "./loading.ts";
+import { isLink, isRecord } from "./values.ts";
 
 /** What a car tells about the commit it belongs to. */
 export interface OpenedCar {
@@ -62,16 +63,6 @@ function filesOf(value: object): AnyLink[] {
       ? Object.values(files).flatMap((file) => isRecord(file) ? [file.car].flat() : [])
       : []
   ).filter(isLink);
-}
-
-/** Whether a value of Fireproof's or the app's has properties to look at. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null;
-}
-
-/** Whether a value is a CID. */
-export function isLink(value: unknown): value is AnyLink {
-  return isRecord(value) && "multihash" in value;
 }
 
 /** Loads a blob by `load`; nothing when the store does not have it. */

@@ -1,7 +1,7 @@
 /** Looks after the database's clock, where a remote commit shows, or fails to without a word. */
 
 import type { AnyLink, Loadable } from "@fireproof/core-types-blockstore";
-import { isLink, isRecord } from "./cars.ts";
+import { isLink, isRecord } from "./values.ts";
 
 /** Most events walked to find whether others are part of a history. */
 const maxWalk = 10_000;

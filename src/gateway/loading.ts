@@ -14,6 +14,7 @@ import {
   type ReadyCarBlockItem,
 } from "@fireproof/core-types-blockstore";
 import { HearthError } from "../protocol/errors.ts";
+import { isRecord } from "./values.ts";
 
 /**
  * Loads a car that `store` has.
@@ -40,11 +41,18 @@ export function forgetLoading(loader: Loadable, cid: AnyLink): void {
   memoryOf(loader)?.unget(`${cid}`);
 }
 
-/** Forgets every car that could not be loaded: what was missing then may be here now. */
-export function forgetFailedLoading(loader: Loadable): void {
+/**
+ * Forgets what an attach must not find: cars that could not be loaded, since what was missing then may
+ * be here now, and blocks of files, which have no `item`: Fireproof looks for it in everything it
+ * remembers, and so a database that has read a file could not be attached.
+ */
+export function forgetBeforeAttach(loader: Loadable): void {
   const memory = memoryOf(loader);
   for (const { key, value } of memory?.values() ?? []) {
-    if (value.isErr() || isCarBlockItemStale(value.Ok())) memory?.unget(key);
+    const block = value.isErr() ? undefined : value.Ok();
+    if (!isRecord(block) || !Object.hasOwn(block, "item") || isCarBlockItemStale(block)) {
+      memory?.unget(key);
+    }
   }
 }
 

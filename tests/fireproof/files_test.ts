@@ -33,6 +33,21 @@ test("files of 3 KB and 5 MB arrive and read back equal", patient, async () => {
   }
 });
 
+test("a device that has read its files is attached, and attached again", patient, async () => {
+  await using server = await startServer();
+  await using a = await startDevice();
+  await a.putFiles({ id: "before", files: [small] });
+  const files = { [small.name]: await found(small.name, small.bytes) };
+  assertEquals(await a.files({ id: "before" }), files);
+  await join(server, [a]);
+  await a.putFiles({ id: "after", files: [small] });
+  assertEquals(await a.files({ id: "after" }), files);
+  await a.detach();
+  await join(server, [a]);
+  assertEquals(await a.files({ id: "before" }), files);
+  await a.flush();
+});
+
 async function found(name: string, size: number) {
   return { size, type: "application/x-made", digest: await digestOf(bytesOf(name, size)) };
 }
