@@ -23,7 +23,8 @@ import { type Config, type LogFormat, type LogLevel, readConfig } from "./src/co
 export type { Config, HearthServer, LogFormat, LogLevel };
 
 /**
- * Starts a server. What is not given has the default of `help`; the environment is not looked at.
+ * Starts a server. What is not given has the default of `help`; of the environment only the
+ * credentials of S3 are looked at, when `blobs` is set.
  *
  * @param config how it runs
  * @throws {Error} when its port is taken or its data folder cannot be used
@@ -32,7 +33,10 @@ export function serve(config: Partial<Config> = {}): Promise<HearthServer> {
   const read = readConfig(() => undefined, new Map());
   if (!("config" in read)) throw new TypeError("Cannot start: a default is not allowed");
   const whole = { ...read.config, ...config };
-  return startServer(whole, createLog({ ...whole.log, write: console.log }));
+  return startServer(whole, {
+    env: (name) => process.env[name],
+    log: createLog({ ...whole.log, write: console.log }),
+  });
 }
 
 if (import.meta.main) {

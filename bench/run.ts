@@ -11,6 +11,7 @@ import { measureFreshReader } from "./rows/fresh_reader.ts";
 import { measureHttp } from "./rows/http.ts";
 import { measureIdle } from "./rows/idle.ts";
 import { measureLive } from "./rows/live.ts";
+import { measurePostgres } from "./rows/postgres.ts";
 
 /** What can be measured, by the name that `--only` takes. */
 const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
@@ -20,6 +21,7 @@ const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
   "fresh-reader": measureFreshReader,
   "idle": measureIdle,
   "http": measureHttp,
+  "postgres": measurePostgres,
 };
 
 /** Bound of one measure; beyond it something hangs, and the run ends with its children. */

@@ -14,6 +14,12 @@ export interface Config {
   readonly host: string;
   /** Folder of the database, the blobs and the signing key. */
   readonly data: string;
+  /** The Postgres database for metadata; without it, SQLite in the data folder. */
+  readonly database: string | undefined;
+  /** Where large blobs are kept, `s3://…`; without it, files in the data folder. */
+  readonly blobs: string | undefined;
+  /** How instances on one database tell each other of changes; without it, through that database. */
+  readonly bus: string | undefined;
   /** How clients reach it; without it, as each names it in its request. */
   readonly publicUrl: string | undefined;
   /** Browser origins allowed; empty: the server's own and localhost. */
@@ -30,6 +36,8 @@ interface Setting<T> {
   readonly flag: string;
   readonly fallback: string;
   readonly allowed: string;
+  /** Its value may hold a password, and is never shown. */
+  readonly secret?: true;
   /** Nothing when the text is not allowed. */
   readonly parse: (text: string) => { readonly value: T } | undefined;
 }
@@ -60,6 +68,30 @@ export const settings: Settings = {
     fallback: "./hearth-data",
     allowed: "a folder",
     parse: (text) => text.includes("\0") ? undefined : ok(text),
+  },
+  database: {
+    env: "DATABASE_URL",
+    flag: "database",
+    fallback: "",
+    allowed: "a URL like postgres://user:password@host:5432/name",
+    secret: true,
+    parse: (text) => parseUrl(text, /^postgres(ql)?:$/),
+  },
+  blobs: {
+    env: "HEARTH_BLOBS",
+    flag: "blobs",
+    fallback: "",
+    allowed: "a URL like s3://bucket/prefix?region=us-east-1&endpoint=https://s3.example",
+    secret: true,
+    parse: (text) => parseUrl(text, /^s3:$/),
+  },
+  bus: {
+    env: "HEARTH_BUS",
+    flag: "bus",
+    fallback: "",
+    allowed: "a URL like nats://host:4222",
+    secret: true,
+    parse: (text) => parseUrl(text, /^nats:$/),
   },
   publicUrl: {
     env: "HEARTH_PUBLIC_URL",
@@ -93,9 +125,6 @@ export const settings: Settings = {
 
 /** Settings of later releases: better refused than silently not followed. */
 const unserved: Readonly<Record<string, string>> = {
-  DATABASE_URL: "this release keeps metadata in SQLite only",
-  HEARTH_BLOBS: "this release keeps blobs in the data folder only",
-  HEARTH_BUS: "this release runs as one instance only",
   HEARTH_ISSUERS: "this release trusts its own tokens only",
   CLOUD_SESSION_TOKEN_PUBLIC: "this release trusts its own tokens only",
 };
@@ -116,12 +145,13 @@ export function readConfig(
 ): { readonly config: Config } | { readonly mistakes: readonly Mistake[] } {
   const mistakes: Mistake[] = [];
   const read = <K extends keyof Config>(key: K): Config[K] => {
-    const { env: variable, flag, fallback, allowed, parse } = settings[key];
+    const { env: variable, flag, fallback, allowed, secret, parse } = settings[key];
     const given = flags.get(flag);
     const value = given ?? (env(variable) || fallback);
     const parsed = parse(value);
     if (parsed) return parsed.value;
-    mistakes.push({ name: given === undefined ? variable : `--${flag}`, value, allowed });
+    const name = given === undefined ? variable : `--${flag}`;
+    mistakes.push({ name, value: secret ? "…" : value, allowed });
     // The fallback is allowed; the mistake above keeps it from being used.
     return parse(fallback)?.value as Config[K];
   };
@@ -129,11 +159,21 @@ export function readConfig(
     port: read("port"),
     host: read("host"),
     data: read("data"),
+    database: read("database"),
+    blobs: read("blobs"),
+    bus: read("bus"),
     publicUrl: read("publicUrl"),
     origins: read("origins"),
     log: read("log"),
     autoCreate: read("autoCreate"),
   };
+  if (config.bus !== undefined && config.database === undefined) {
+    mistakes.push({
+      name: settings.bus.env,
+      value: "…",
+      allowed: `nothing without ${settings.database.env}: one server alone tells nobody of changes`,
+    });
+  }
   for (const [name, reason] of Object.entries(unserved)) {
     // The value may hold a password.
     if (env(name)) mistakes.push({ name, value: "…", allowed: `nothing: ${reason}` });
@@ -146,6 +186,12 @@ export function describeMistakes(mistakes: readonly Mistake[]): string {
   return mistakes
     .map(({ name, value, allowed }) => `${name} is ${JSON.stringify(value)}, allowed is ${allowed}`)
     .join("\n");
+}
+
+function parseUrl(text: string, protocol: RegExp) {
+  if (text === "") return ok(undefined);
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  return url && protocol.test(url.protocol) && url.hostname !== "" ? ok(text) : undefined;
 }
 
 function parsePublicUrl(text: string) {

@@ -21,6 +21,9 @@ test("nothing needs to be set", () => {
       port: 8787,
       host: "127.0.0.1",
       data: "./hearth-data",
+      database: undefined,
+      blobs: undefined,
+      bus: undefined,
       publicUrl: undefined,
       origins: [],
       log: { format: "text", level: "info" },
@@ -41,14 +44,20 @@ test("a flag wins over the environment", () => {
 
 test("every setting can be set", () => {
   const found = read({
+    DATABASE_URL: "postgres://u:p@db.example/hearth",
+    HEARTH_BLOBS: "s3://bucket/prefix?region=eu-1",
+    HEARTH_BUS: "nats://bus.example:4222",
     HEARTH_PUBLIC_URL: "https://sync.example/hearth/",
     HEARTH_ORIGINS: "https://a.example, http://b.example:8080",
     HEARTH_LOG: "json,debug",
     HEARTH_AUTO_CREATE: "off",
   });
   assert("config" in found);
-  const { publicUrl, origins, log, autoCreate } = found.config;
-  assertEquals({ publicUrl, origins, log, autoCreate }, {
+  const { port: _port, host: _host, data: _data, ...rest } = found.config;
+  assertEquals(rest, {
+    database: "postgres://u:p@db.example/hearth",
+    blobs: "s3://bucket/prefix?region=eu-1",
+    bus: "nats://bus.example:4222",
     publicUrl: "https://sync.example/hearth",
     origins: ["https://a.example", "http://b.example:8080"],
     log: { format: "json", level: "debug" },
@@ -60,6 +69,9 @@ test("values that are not allowed are refused, one by one", () => {
   const wrong: readonly (readonly [string, readonly string[]])[] = [
     ["PORT", ["x", "-1", "65536", "8787.5", "0x50", "8787 "]],
     ["HEARTH_HOST", ["a b", "http://x"]],
+    ["DATABASE_URL", ["mysql://h/d", "postgres", "postgres:///d"]],
+    ["HEARTH_BLOBS", ["https://s3.example/b", "s3://"]],
+    ["HEARTH_BUS", ["redis://h", "nats"]],
     ["HEARTH_PUBLIC_URL", ["sync.example", "ftp://x", "https://x/?a=b", "https://u:p@x/"]],
     ["HEARTH_ORIGINS", ["a.example", "https://a.example/", "https://a.example/path", "null"]],
     ["HEARTH_LOG", ["loud", "text;info"]],
@@ -73,9 +85,6 @@ test("values that are not allowed are refused, one by one", () => {
 test("what this release cannot serve is refused rather than ignored", () => {
   for (
     const name of [
-      "DATABASE_URL",
-      "HEARTH_BLOBS",
-      "HEARTH_BUS",
       "HEARTH_ISSUERS",
       "CLOUD_SESSION_TOKEN_PUBLIC",
     ]
@@ -85,7 +94,7 @@ test("what this release cannot serve is refused rather than ignored", () => {
 });
 
 test("all mistakes are told at once, with what is allowed, but no secrets", () => {
-  const found = read({ PORT: "x", DATABASE_URL: "postgres://u:secret@h/d" }, { log: "loud" });
+  const found = read({ PORT: "x", DATABASE_URL: "mysql://u:secret@h/d" }, { log: "loud" });
   assert("mistakes" in found);
   const text = describeMistakes(found.mistakes);
   for (

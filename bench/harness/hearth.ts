@@ -1,7 +1,7 @@
 /** The real server, as an operator starts it, with a data folder of its own. */
 
 import { fileURLToPath } from "node:url";
-import { loadKey } from "../../src/cli/key_file.ts";
+import { loadSigningKey } from "../../src/cli/signing_key.ts";
 import { issueToken } from "../../src/sts/issue.ts";
 import { startChild } from "../../tests/harness/child.ts";
 import { eventually } from "../../tests/harness/eventually.ts";
@@ -23,6 +23,8 @@ export interface Hearth extends AsyncDisposable {
 export interface HearthOptions {
   /** @default "warn" */
   readonly log?: "debug" | "warn";
+  /** URL of a Postgres database. @default SQLite in a folder of its own */
+  readonly database?: string;
 }
 
 const script = fileURLToPath(new URL("../../server.ts", import.meta.url));
@@ -30,13 +32,18 @@ const startMs = 60_000;
 const tokenMs = 3_600_000;
 
 /** Starts a server and waits until it answers. */
-export async function startHearth({ log = "warn" }: HearthOptions = {}): Promise<Hearth> {
+export async function startHearth({ log = "warn", database }: HearthOptions = {}): Promise<Hearth> {
   const data = makeFolder();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   let counts: Record<string, number> = {};
   const child = startChild(thisRuntime.command, [...thisRuntime.runs(), script], {
-    env: { PORT: String(port), HEARTH_DATA: data, HEARTH_LOG: `json,${log}` },
+    env: {
+      PORT: String(port),
+      HEARTH_DATA: data,
+      HEARTH_LOG: `json,${log}`,
+      DATABASE_URL: database,
+    },
     onLine: (line) => {
       const method = /"method":"(\w+)"/.exec(line)?.[1];
       if (method !== undefined) counts[method] = (counts[method] ?? 0) + 1;
@@ -49,7 +56,7 @@ export async function startHearth({ log = "warn" }: HearthOptions = {}): Promise
     if (!ended) await fetch(`${url}/healthz`).then((answer) => answer.body?.cancel());
   }, { timeoutMs: startMs, everyMs: 50 });
   if (ended) throw new Error(`The server ended at its start:\n${child.lines.join("\n")}`);
-  const key = await loadKey(data);
+  const key = await loadSigningKey({ data, database });
   return {
     url,
     pid: child.pid,

@@ -8,7 +8,8 @@ import { startWorker } from "../harness/worker.ts";
 import type { CommitClients, Group } from "../workers/commit_clients.ts";
 import type { SqliteInserts } from "../workers/sqlite_inserts.ts";
 
-interface Load {
+/** So many clients on so many ledgers. */
+export interface Load {
   readonly clients: number;
   readonly ledgers: number;
   readonly reach?: Reach;
@@ -29,31 +30,55 @@ const bareMs = 250;
 /** Measures these rows. */
 export async function measureCommits(): Promise<Row[]> {
   await using hearth = await startHearth();
-  await using clients = startWorker<CommitClients>(
-    new URL("../workers/commit_clients.ts", import.meta.url),
-  );
   await using bare = startWorker<SqliteInserts>(
     new URL("../workers/sqlite_inserts.ts", import.meta.url),
   );
   await bare.calls.open({ folder: makeFolder() });
+  return await measureLoads(hearth, {
+    loads,
+    rounds,
+    ms,
+    bare: () => bare.calls.run({ ms: bareMs }),
+    against: "bare SQLite durable inserts/s",
+  });
+}
+
+/** How to measure loads. */
+export interface LoadsOptions {
+  readonly loads: readonly Load[];
+  readonly rounds: number;
+  /** Of each load in a round. */
+  readonly ms: number;
+  /** The reference: rows per second. */
+  readonly bare: () => Promise<number>;
+  readonly against: string;
+  /** What leads the name of each row. */
+  readonly prefix?: string;
+}
+
+/** Measures loads on one server, each with the reference right beside it in every round. */
+export async function measureLoads(
+  hearth: Hearth,
+  { loads, rounds, ms, bare, against, prefix = "" }: LoadsOptions,
+): Promise<Row[]> {
+  await using clients = startWorker<CommitClients>(
+    new URL("../workers/commit_clients.ts", import.meta.url),
+  );
   for (const load of loads) {
     await clients.calls.open(await toGroup(hearth, load));
     await clients.calls.run({ name: nameOf(load), ms }); // Warms up.
   }
-  // The disk's mood changes within a second: each load has the reference right beside it.
+  // The disk's mood changes within a second: hence the reference between any two loads.
   const values = await byTurns(
     rounds,
-    loads.flatMap((load) => [
-      () => clients.calls.run({ name: nameOf(load), ms }),
-      () => bare.calls.run({ ms: bareMs }),
-    ]),
+    loads.flatMap((load) => [() => clients.calls.run({ name: nameOf(load), ms }), bare]),
   );
   return loads.map((load, at) =>
     toRow({
-      name: nameOf(load),
+      name: `${prefix}${nameOf(load)}`,
       unit: "commits/s",
       values: values[2 * at] ?? [],
-      against: { name: "bare SQLite durable inserts/s", values: values[2 * at + 1] ?? [] },
+      against: { name: against, values: values[2 * at + 1] ?? [] },
       reach: load.reach,
     })
   );

@@ -33,7 +33,8 @@ export interface Committer extends AsyncDisposable {
    * Resolves when the commit is durable or refused.
    *
    * @throws {HearthError} `RATE_LIMITED` when too much waits, `UNAVAILABLE` after the end, and
-   * whatever the store fails with: then nothing of the commit was kept
+   * whatever the store fails with: then nothing of the commit was kept, unless its connection to a
+   * database was lost for so long that nobody knows (`UNAVAILABLE`); repeating it is harmless
    */
   commit(commit: Commit): Promise<Outcome>;
 }

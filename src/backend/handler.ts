@@ -8,6 +8,7 @@ import type { Verify } from "../sts/verify.ts";
 import type { FlushTurn } from "./flush_turn.ts";
 import type { Hub, Listener } from "./hub.ts";
 import type { Log } from "./log.ts";
+import type { Publisher } from "./publisher.ts";
 import type { Session } from "./session.ts";
 import type { UrlSigner } from "./signed_url.ts";
 import type { BlobStore } from "./stores/blob_store.ts";
@@ -24,6 +25,7 @@ export interface Services {
   readonly blobStore: BlobStore;
   readonly committer: CommitDesk;
   readonly hub: Hub;
+  readonly publisher: Publisher;
   readonly urls: UrlSigner;
   readonly verify: Verify;
   readonly clock: Clock;

@@ -4,6 +4,7 @@ import { formatCursor } from "../protocol/cursor.ts";
 import { encodeNotification } from "../protocol/frames.ts";
 import type { Notice } from "../protocol/methods.ts";
 import type { BlobAnswer, Meta } from "../protocol/model.ts";
+import type { Stretch } from "./changes.ts";
 import type { Commit, Done, Heads, LedgerId, StoredBlob } from "./stores/meta_store.ts";
 
 /** A change that has just become durable. Changes of a ledger are published in order of `seq`. */
@@ -23,7 +24,11 @@ export interface Told {
 
 /** Is called while it listens. Must not throw. */
 export interface Listener {
+  /** How far it has been told; nothing while it cannot take a live change. */
+  readonly position: number | undefined;
   onChange(change: LiveChange): void;
+  /** The ledger goes as far as `seq`: whoever lacks something reads it. */
+  onMoved(seq: number): void;
   /** `frame` is the notification, encoded once for all watchers. */
   onTold(told: Told, frame: Uint8Array): void;
 }
@@ -52,6 +57,25 @@ export class Hub {
     };
   }
 
+  /** Whether anybody listens to a ledger. */
+  has(ledger: LedgerId): boolean {
+    return this.#listeners.has(ledger);
+  }
+
+  /** The ledgers that somebody listens to. */
+  ledgers(): readonly LedgerId[] {
+    return [...this.#listeners.keys()];
+  }
+
+  /** The lowest position of the listeners that can take a live change; nothing when none can. */
+  lowestPosition(ledger: LedgerId): number | undefined {
+    let lowest: number | undefined;
+    for (const { position } of this.#listeners.get(ledger) ?? []) {
+      if (position !== undefined) lowest = Math.min(position, lowest ?? position);
+    }
+    return lowest;
+  }
+
   /** Publishes a commit; called in the order in which commits of a ledger became durable. */
   publish({ ledger }: Commit, { seq, fresh, keys, blobs }: Done): void {
     if (fresh.length === 0 && keys.length === 0) return;
@@ -61,6 +85,21 @@ export class Hub {
   /** Publishes the heads after metas were taken out of them. */
   publishHeads(ledger: LedgerId, { seq, metas, keys }: Heads): void {
     this.#emit(ledger, undefined, seq, { metas, keys, blobs: [] });
+  }
+
+  /** Publishes what was read of the log behind `after`; the heads without one. */
+  publishStretch(ledger: LedgerId, after: number | undefined, { changes, seq }: Stretch): void {
+    this.#emit(ledger, after, seq, changes);
+  }
+
+  /** Publishes keys that came without metas, of a ledger that goes as far as `seq`. */
+  publishKeys(ledger: LedgerId, seq: number, keys: readonly string[]): void {
+    this.#emit(ledger, seq, seq, { metas: [], keys, blobs: [] });
+  }
+
+  /** Tells all listeners how far a ledger goes. */
+  moved(ledger: LedgerId, seq: number): void {
+    for (const listener of this.#listeners.get(ledger) ?? []) listener.onMoved(seq);
   }
 
   /** Passes an ephemeral message on to all listeners but its sender. */
@@ -84,6 +123,7 @@ export class Hub {
       readonly metas: readonly Meta[];
       readonly keys: readonly string[];
       readonly blobs: readonly BlobAnswer[];
+      readonly more?: boolean;
     },
   ): void {
     const listeners = this.#listeners.get(ledger);
@@ -97,13 +137,14 @@ export class Hub {
       metas: content.metas,
       keys: content.keys,
       blobs: content.blobs,
-      more: false,
+      more: content.more ?? false,
     });
     for (const listener of listeners) listener.onChange({ after, seq, frame });
   }
 }
 
-function toRide(blobs: readonly StoredBlob[]): BlobAnswer[] {
+/** Those of the blobs that travel with their notification. */
+export function toRide(blobs: readonly StoredBlob[]): BlobAnswer[] {
   const riding: BlobAnswer[] = [];
   let left = maxBlobBytes;
   for (const { store, cid, size, digest, bytes } of blobs) {

@@ -9,11 +9,14 @@ import { defaultHeartbeatMs, defaultLimits, type Limits } from "../protocol/limi
 import { subprotocol } from "../protocol/version.ts";
 import type { Verify } from "../sts/verify.ts";
 import { createApp } from "./app.ts";
+import type { Bus } from "./bus/bus.ts";
+import { Follower } from "./bus/follower.ts";
 import { createCommitter } from "./committer.ts";
 import { FlushTurn } from "./flush_turn.ts";
 import type { Services } from "./handler.ts";
 import { Hub } from "./hub.ts";
 import { type Log, silentLog } from "./log.ts";
+import { publishAlone, publishTogether } from "./publisher.ts";
 import { UrlSigner } from "./signed_url.ts";
 import { Socket } from "./socket.ts";
 import type { BlobStore } from "./stores/blob_store.ts";
@@ -33,6 +36,13 @@ export interface BackendDeps {
   readonly publicUrl?: string | undefined;
   /** @default the server's own origin and localhost */
   readonly origins?: readonly string[] | undefined;
+  /**
+   * How other instances on the same database are told what happens here, and this one what happens
+   * there. Without one this instance must be the only one.
+   */
+  readonly bus?: Bus | undefined;
+  /** Longest time after which a change is found that the bus has lost. @default 30000 */
+  readonly busPollMs?: number | undefined;
   /** Whether a ledger comes into being with its first commit. @default true */
   readonly autoCreate?: boolean | undefined;
   /** As `hello` tells it. @default "hearth" */
@@ -51,7 +61,7 @@ export interface BackendDeps {
   readonly random?: (() => number) | undefined;
 }
 
-/** A server that listens. The stores stay its maker's: stop it before they are closed. */
+/** A server that listens. Stores and bus stay their maker's: stop it before they are closed. */
 export interface RunningBackend {
   /** Where it listens. */
   readonly url: string;
@@ -73,19 +83,27 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
   const { metaStore, limits = defaultLimits, clock = systemClock, random = Math.random } = deps;
   const stopping = new AbortController();
   const hub = new Hub(metaStore.epoch);
+  const { bus, log = silentLog } = deps;
+  const follower = bus &&
+    new Follower({ hub, store: metaStore, pollMs: deps.busPollMs, log, clock, random });
+  const unsubscribe = follower && bus?.subscribe(follower);
+  const publisher = bus && follower
+    ? publishTogether(hub, bus, follower)
+    : publishAlone(hub, metaStore);
   const committer = createCommitter({
     store: metaStore,
-    onCommitted: (commit, done) => hub.publish(commit, done),
+    onCommitted: (commit, done) => publisher.committed(commit, done),
   });
   const services: Services = {
     metaStore,
     blobStore: deps.blobStore,
     committer,
     hub,
+    publisher,
     urls: new UrlSigner(deps.urlSecret),
     verify: deps.verify,
     clock,
-    log: deps.log ?? silentLog,
+    log,
     limits,
     heartbeatMs: deps.heartbeatMs ?? defaultHeartbeatMs,
     autoCreate: deps.autoCreate ?? true,
@@ -164,6 +182,8 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
     for (const socket of sockets) socket.terminate();
     cutConnections();
     await committer[Symbol.asyncDispose]();
+    unsubscribe?.();
+    await follower?.[Symbol.asyncDispose]();
     webSockets.close();
   }
 

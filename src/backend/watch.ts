@@ -51,15 +51,25 @@ export class Watch implements Listener {
     this.#closed = true;
   }
 
+  get position(): number | undefined {
+    return this.#catchingUp || this.#closed ? undefined : this.#position;
+  }
+
   onChange({ after, seq, frame }: LiveChange): void {
     this.#head = Math.max(this.#head, seq);
-    const live = this.#position !== undefined && !this.#catchingUp && !this.#closed;
-    if (live && (after === this.#position || (after === undefined && seq > this.#at))) {
+    const { position } = this;
+    const follows = after === position || (after === undefined && seq > this.#at);
+    if (position !== undefined && follows) {
       this.#position = seq;
       this.#deps.queue.push(frame);
       return;
     }
     if (after === seq) this.#needsHeads = true;
+    this.#settle();
+  }
+
+  onMoved(seq: number): void {
+    this.#head = Math.max(this.#head, seq);
     this.#settle();
   }
 

@@ -1,16 +1,14 @@
-/** `serve`: the server on its embedded stores. */
+/** `serve`: the server, from its start to its end. */
 
-import { join } from "node:path";
 import process from "node:process";
 import { createLog, errorFields, type Log } from "../backend/log.ts";
 import { startBackend } from "../backend/start_backend.ts";
-import { openDisk } from "../backend/stores/disk.ts";
-import { openSqlite } from "../backend/stores/sqlite.ts";
 import { type Config, settings } from "../config.ts";
 import { createVerifier } from "../sts/verify.ts";
 import { version } from "./version.ts";
 import { type Command, parseArguments, UsageError } from "./command.ts";
-import { loadKey } from "./key_file.ts";
+import { loadSigningKey } from "./signing_key.ts";
+import { openStores } from "./stores.ts";
 
 /** A server that runs. */
 export interface HearthServer extends AsyncDisposable {
@@ -20,18 +18,23 @@ export interface HearthServer extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-/** Starts a server on the stores in its data folder. */
-export async function startServer(config: Config, log: Log): Promise<HearthServer> {
+/** What a server starts with besides its settings. */
+export interface ServerDeps {
+  /** Where the credentials of S3 come from. */
+  readonly env: (name: string) => string | undefined;
+  readonly log: Log;
+}
+
+/** Starts a server on the stores that its settings name. */
+export async function startServer(
+  config: Config,
+  { env, log }: ServerDeps,
+): Promise<HearthServer> {
   await using opening = new AsyncDisposableStack();
-  const key = await loadKey(config.data);
-  const metaStore = opening.use(await openSqlite({ path: join(config.data, "hearth.sqlite") }));
-  // The database is locked by this process, and so is the folder beside it.
-  const blobStore = opening.use(
-    await openDisk({ directory: join(config.data, "blobs"), staleMs: 0 }),
-  );
+  const key = await loadSigningKey(config);
+  const stores = await openStores({ config, env, log }, opening);
   const backend = await startBackend({
-    metaStore,
-    blobStore,
+    ...stores,
     verify: createVerifier([key]),
     urlSecret: key.secret,
     host: config.host,
@@ -56,7 +59,7 @@ export const serve: Command = async (terminal, args) => {
   const { config, words } = parseArguments(terminal, args);
   if (words.length > 0) throw new UsageError(`serve takes no words, but got "${words.join(" ")}"`);
   const log = createLog({ ...config.log, write: terminal.out });
-  const server = await startServer(config, log);
+  const server = await startServer(config, { env: terminal.env, log });
   log.info(`listening on ${server.url}`, { url: server.url, data: config.data, version });
   log.info(`for a first token run: ${terminal.invocation} ${tokenHint(config)}`);
 

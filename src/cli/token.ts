@@ -3,7 +3,7 @@
 import { isLedger, isRight } from "../sts/claims.ts";
 import { issueToken } from "../sts/issue.ts";
 import { type Command, parseArguments, UsageError } from "./command.ts";
-import { loadKey } from "./key_file.ts";
+import { loadSigningKey } from "./signing_key.ts";
 
 const unitMs: Readonly<Record<string, number>> = {
   s: 1000,
@@ -36,7 +36,7 @@ export const token: Command = async (terminal, args) => {
   const issuedAt = Date.now();
   const expiresAt = issuedAt + lifeMs;
   const ledgers = words.map((id) => ({ id, right }));
-  const key = await loadKey(config.data);
+  const key = await loadSigningKey(config);
   const made = await issueToken(key, { subject, ledgers, issuedAt, expiresAt });
   terminal.out(
     flags.has("json") ? JSON.stringify({ token: made, subject, ledgers, expiresAt }) : made,

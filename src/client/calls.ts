@@ -1,9 +1,9 @@
 /** Calls that outlive links: each is sent again until it has an answer that counts. */
 
+import { backoffMs } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
 import { HearthError } from "../protocol/errors.ts";
 import type { MethodTable } from "../protocol/method_table.ts";
-import { backoffMs } from "./backoff.ts";
 import type { CallOptions } from "./client.ts";
 import type { Connection } from "./connection.ts";
 import type { Link } from "./link.ts";

@@ -1,6 +1,7 @@
 /** Carries out the connection's table: dials, falls back and returns, beats, waits, starts again. */
 
 import { sleep } from "../base/clock.ts";
+import { orAbort } from "../base/or_abort.ts";
 import { HearthError } from "../protocol/errors.ts";
 import type { ClientStatus, ConnectOptions, Logger } from "./client.ts";
 import {
@@ -10,7 +11,6 @@ import {
   step,
   type Via,
 } from "./connection_state.ts";
-import { orAbort } from "./deadline.ts";
 import type { ClientDeps } from "./deps.ts";
 import type { AnyNotice, Link } from "./link.ts";
 import { openLink } from "./open_link.ts";

@@ -10,9 +10,9 @@
  * 5. A link is given up for silence only after a ping that had its time, counted while awake.
  */
 
+import { backoffMs } from "../base/backoff.ts";
 import type { HearthError } from "../protocol/errors.ts";
 import { heartbeatGraceMs } from "../protocol/limits.ts";
-import { backoffMs } from "./backoff.ts";
 
 /** Which transport a link uses. */
 export type Via = "websocket" | "http";

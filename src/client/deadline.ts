@@ -1,6 +1,7 @@
 /** Waits that end. */
 
 import type { Clock } from "../base/clock.ts";
+import { orAbort } from "../base/or_abort.ts";
 import { HearthError } from "../protocol/errors.ts";
 
 /** Options of {@linkcode withDeadline}. */
@@ -31,14 +32,4 @@ export async function withDeadline<T>(
   } finally {
     cancel();
   }
-}
-
-/** Waits for a promise, but no longer than the signal allows. @throws the signal's reason */
-export function orAbort<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

@@ -1,12 +1,12 @@
 /** One `getBlobs` of any number of blobs: rounds of answers, and downloads beside them. */
 
+import { Semaphore } from "../base/semaphore.ts";
 import { HearthError } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { BlobAnswer, BlobRef } from "../protocol/model.ts";
 import type { Calls } from "./calls.ts";
 import type { FetchedBlob } from "./client.ts";
 import { maxRefs } from "./commit_plan.ts";
-import { Semaphore } from "./semaphore.ts";
 import { checkDigest } from "./signed_url.ts";
 import type { Transfers } from "./transfers.ts";
 

@@ -1,13 +1,13 @@
 /** One ledger's changes for any number of watches: a `watch` on a socket, a loop of `poll` on HTTP. */
 
+import { backoffMs } from "../base/backoff.ts";
 import { type Clock, sleep } from "../base/clock.ts";
+import { orAbort } from "../base/or_abort.ts";
 import { parseCursor } from "../protocol/cursor.ts";
 import { HearthError } from "../protocol/errors.ts";
 import { heartbeatGraceMs } from "../protocol/limits.ts";
 import type { Changes } from "../protocol/model.ts";
-import { backoffMs } from "./backoff.ts";
 import type { WatchEvents, WatchOptions } from "./client.ts";
-import { orAbort } from "./deadline.ts";
 import type { Link } from "./link.ts";
 import type { PollSlots } from "./poll_slots.ts";
 import { createRequest } from "./request.ts";

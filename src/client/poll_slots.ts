@@ -1,6 +1,6 @@
 /** Shares a few polls among many watches: a browser opens six connections to a host, not sixty. */
 
-import { Semaphore } from "./semaphore.ts";
+import { Semaphore } from "../base/semaphore.ts";
 
 /** Polls at once. */
 const maxPolls = 3;

@@ -1,9 +1,9 @@
 /** Brings fresh tokens to a live link, before the one in force ends. */
 
+import { backoffMs } from "../base/backoff.ts";
 import { sleep } from "../base/clock.ts";
 import { HearthError } from "../protocol/errors.ts";
 import { protocolVersion } from "../protocol/version.ts";
-import { backoffMs } from "./backoff.ts";
 import type { Logger } from "./client.ts";
 import type { ClientDeps } from "./deps.ts";
 import type { Link } from "./link.ts";

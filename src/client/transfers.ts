@@ -1,9 +1,9 @@
 /** Large blobs on their way over signed URLs: signed, sent, and tried again. */
 
+import { backoffMs } from "../base/backoff.ts";
 import { sleep } from "../base/clock.ts";
 import { HearthError } from "../protocol/errors.ts";
 import type { BlobAnswer, BlobRef, BlobUpload } from "../protocol/model.ts";
-import { backoffMs } from "./backoff.ts";
 import type { Calls } from "./calls.ts";
 import type { ClientDeps } from "./deps.ts";
 import { getBytes, putBytes, sha256 } from "./signed_url.ts";

@@ -68,7 +68,7 @@ test("every mistake in the settings is told at once", async () => {
   const { code, err } = await run([], {
     PORT: "x",
     HEARTH_LOG: "loud",
-    DATABASE_URL: "postgres://h",
+    DATABASE_URL: "mysql://h",
   });
   assertEquals(code, 2);
   for (const name of ["PORT", "HEARTH_LOG", "DATABASE_URL"]) assert(err.includes(name), err);

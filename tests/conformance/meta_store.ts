@@ -228,6 +228,27 @@ function reading(open: Open): void {
     assertEquals(await store.heads(ledger), { metas: [], keys: ["k"], seq: 0 });
   });
 
+  it("tells the bounds of several ledgers at once, of those that exist", async () => {
+    await using store = await open();
+    await store.commit([putOf("a"), putOf("b"), putOf("a", { ledger: "acme/notes" })]);
+    await store.deleteMetas(ledger, [cidOf("a")]);
+    await commitOne(store, putOf("a", { ledger: "other/todos" }));
+    const found = await store.boundsOf([ledger, "acme/none", "acme/notes", "acme/notes"]);
+    assertEquals(
+      new Map([...found].sort(([one], [other]) => one < other ? -1 : 1)),
+      new Map([["acme/notes", { floor: 0, head: 1 }], [ledger, { floor: 3, head: 3 }]]),
+    );
+    assertEquals(await store.boundsOf([]), new Map());
+  });
+
+  it("tells the bounds of many ledgers at once", async () => {
+    await using store = await open();
+    const all = Array.from({ length: 500 }, (_, at) => `acme/ledger-${at}`);
+    await store.commit(all.slice(0, 20).map((it) => putOf("a", { ledger: it })));
+    const found = await store.boundsOf(all);
+    assertEquals([...found.keys()].sort(), all.slice(0, 20).sort());
+  });
+
   it("keeps keys character for character", async () => {
     await using store = await open();
     const keys = ["a\0b", "a\0c", "ü😀", "x".repeat(8192), "A", "a", " a"];

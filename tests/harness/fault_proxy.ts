@@ -162,7 +162,9 @@ class TcpProxy implements FaultProxy {
   }
 
   #reset(link: Link): void {
-    link.client.resetAndDestroy();
+    // On Node a reset after our own end leaves a handle open, for which the process waits.
+    if (link.client.writableEnded) link.client.destroy();
+    else link.client.resetAndDestroy();
     this.#close(link);
   }
 

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { loadKey } from "../../src/cli/key_file.ts";
+import { loadSigningKey } from "../../src/cli/signing_key.ts";
 import { issueToken } from "../../src/sts/issue.ts";
 import { type Child, type Exit, startChild } from "./child.ts";
 import { eventually } from "./eventually.ts";
@@ -130,7 +130,8 @@ class RealServer implements ServerProcess {
     const issuedAt = Date.now();
     const expiresAt = issuedAt + tokenLifeMs;
     const ledgers = [{ id: ledger, right }];
-    const key = await loadKey(this.#data.path);
+    const database = this.#env["DATABASE_URL"];
+    const key = await loadSigningKey({ data: this.#data.path, database });
     return await issueToken(key, { subject, ledgers, issuedAt, expiresAt });
   }
 

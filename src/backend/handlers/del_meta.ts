@@ -4,8 +4,8 @@ import { formatCursor } from "../../protocol/cursor.ts";
 import type { Handler } from "../handler.ts";
 
 /** Takes metas out. */
-export const delMeta: Handler<"delMeta"> = async ({ metaStore, hub }, { ledger, metas }) => {
+export const delMeta: Handler<"delMeta"> = async ({ metaStore, publisher }, { ledger, metas }) => {
   const seq = await metaStore.deleteMetas(ledger, metas);
-  hub.publishHeads(ledger, await metaStore.heads(ledger));
+  await publisher.deleted(ledger, seq);
   return { cursor: formatCursor({ epoch: metaStore.epoch, seq }) };
 };

@@ -10,8 +10,16 @@ export const poll: Handler<"poll"> = async (services, params, peer) => {
   const { ledger, cursor, inventory, waitMs } = params;
   const told: Told[] = [];
   const woken = new AbortController();
+  let position: number | undefined;
+  let head = 0;
   const stopListening = services.hub.listen(ledger, {
+    // It takes no frames: what it is told, it reads.
+    position: undefined,
     onChange: () => woken.abort(),
+    onMoved: (seq) => {
+      head = Math.max(head, seq);
+      if (position !== undefined && head > position) woken.abort();
+    },
     onTold: (it) => {
       // At the bound later ones are dropped: ephemeral messages are not worth a longer queue.
       if (told.length < maxTold) told.push(it);
@@ -21,6 +29,8 @@ export const poll: Handler<"poll"> = async (services, params, peer) => {
   try {
     const read = () => readFrom(services.metaStore, ledger, { cursor, inventory });
     let stretch = await read();
+    position = stretch.seq;
+    if (head > position) woken.abort();
     if (waitMs > 0 && isEmpty(stretch)) {
       await pause(services.clock, waitMs, woken.signal, peer.signal, services.stopping);
       stretch = await read();

@@ -3,8 +3,8 @@
 import { type Handler, sessionOf } from "../handler.ts";
 
 /** Passes a message on; `from` is the token's subject, which nobody can claim to be. */
-export const tell: Handler<"tell"> = ({ hub }, { ledger, body }, peer) => {
+export const tell: Handler<"tell"> = ({ publisher }, { ledger, body }, peer) => {
   const sender = peer.via === "websocket" ? peer.watches.find(ledger) : undefined;
-  hub.tell(ledger, { from: sessionOf(peer).subject, body }, sender);
+  publisher.told(ledger, { from: sessionOf(peer).subject, body }, sender);
   return {};
 };

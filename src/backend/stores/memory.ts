@@ -84,6 +84,15 @@ class MemoryMetaStore implements MetaStore {
     return Promise.resolve(found && { floor: found.floor, head: found.head });
   }
 
+  boundsOf(ledgers: readonly LedgerId[]): Promise<ReadonlyMap<LedgerId, LogBounds>> {
+    return Promise.resolve(
+      new Map(ledgers.flatMap((ledger) => {
+        const found = this.#ledgers.get(ledger);
+        return found ? [[ledger, { floor: found.floor, head: found.head }]] : [];
+      })),
+    );
+  }
+
   log(ledger: LedgerId, afterSeq: number, limit: number): Promise<LogPage> {
     const found = this.#ledgers.get(ledger) ?? new MemoryLedger();
     const later = [...found.metas.values()].filter((it) => it.seq > afterSeq && !it.isDeleted);

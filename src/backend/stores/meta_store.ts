@@ -118,6 +118,8 @@ export interface MetaStore extends AsyncDisposable {
 
   /** The bounds of a ledger; nothing when it does not exist. */
   bounds(ledger: LedgerId): Promise<LogBounds | undefined>;
+  /** The bounds of several ledgers at once; those that do not exist are left out. */
+  boundsOf(ledgers: readonly LedgerId[]): Promise<ReadonlyMap<LedgerId, LogBounds>>;
   /** At most `limit` metas behind `afterSeq`. */
   log(ledger: LedgerId, afterSeq: number, limit: number): Promise<LogPage>;
   /** The metas that nothing supersedes, oldest first, with all keys. */

@@ -65,6 +65,14 @@ class SqliteStore implements MetaStore {
     return this.#read("read a ledger", () => this.#bounds(ledger));
   }
 
+  boundsOf(ledgers: readonly LedgerId[]): Promise<ReadonlyMap<LedgerId, LogBounds>> {
+    return this.#read("read ledgers", () =>
+      new Map(ledgers.flatMap((ledger) => {
+        const bounds = this.#bounds(ledger);
+        return bounds ? [[ledger, bounds]] : [];
+      })));
+  }
+
   log(ledger: LedgerId, afterSeq: number, limit: number): Promise<LogPage> {
     return this.#read("read a log", () => {
       const names = splitLedger(ledger);

@@ -1,6 +1,6 @@
 /** Lets in as much as there is room for, in order. */
 
-import { orAbort } from "./deadline.ts";
+import { orAbort } from "./or_abort.ts";
 
 interface Waiter {
   readonly amount: number;

@@ -1,0 +1,109 @@
+/** The schema of the Postgres store: migration n brings a database from version n to n + 1. */
+
+/**
+ * All migrations, each to be applied in a transaction of its own. Never edit one that was released:
+ * add one.
+ *
+ * Tenant and ledger lead every key, so that tables may be split by them.
+ *
+ * @param partitions how many parts each table has when it is made; 0 leaves it whole
+ */
+export function postgresMigrations(partitions: number): readonly string[] {
+  const split = partitions > 0 ? "partition by hash (tenant, ledger)" : "";
+  return [`
+  create table history (
+    epoch text not null
+  );
+
+  create table secret (
+    name text primary key,
+    value text not null
+  );
+
+  create table ledger (
+    tenant text collate "C" not null,
+    ledger text collate "C" not null,
+    head bigint not null,
+    floor bigint not null,
+    items bigint not null,      -- how many keys and blobs have come
+    primary key (tenant, ledger)
+  ) ${split};
+
+  create table meta (
+    tenant text collate "C" not null,
+    ledger text collate "C" not null,
+    seq bigint not null,
+    cid text collate "C" not null,
+    parents text not null,      -- JSON: [cid, …]
+    blobs text not null,        -- JSON: [{ store, cid }, …]
+    superseded bigint,          -- seq of the commit that covers it; null in a head
+    deleted bigint,             -- seq that its deletion took
+    data bytea not null,
+    primary key (tenant, ledger, seq)
+  ) ${split};
+  create index meta_head on meta (tenant, ledger, seq)
+    where superseded is null and deleted is null;
+  create unique index meta_cid on meta (tenant, ledger, cid);
+
+  create table key (
+    tenant text collate "C" not null,
+    ledger text collate "C" not null,
+    seq bigint not null,        -- the meta with which it reaches readers
+    item bigint not null,       -- rises with age
+    digest bytea not null,      -- SHA-256 of the value, which may be too long for an index
+    value bytea not null,       -- UTF-8; a text cannot hold zero characters
+    primary key (tenant, ledger, digest)
+  ) ${split};
+  create index key_seq on key (tenant, ledger, seq, item);
+
+  create table blob (
+    tenant text collate "C" not null,
+    ledger text collate "C" not null,
+    store text collate "C" not null,
+    cid text collate "C" not null,
+    item bigint not null,       -- rises with age
+    digest bytea not null,
+    size bigint not null,
+    retired boolean not null,
+    primary key (tenant, ledger, store, cid)
+  ) ${split};
+  create index blob_in_use on blob (tenant, ledger, item)
+    where store = 'car' and not retired;
+
+  -- Apart from blob, so that listing and retiring never touch the bytes.
+  create table content (
+    tenant text collate "C" not null,
+    ledger text collate "C" not null,
+    store text collate "C" not null,
+    cid text collate "C" not null,
+    bytes bytea not null,
+    primary key (tenant, ledger, store, cid)
+  ) ${split};
+
+  create table wal (
+    tenant text collate "C" not null,
+    ledger text collate "C" not null,
+    owner bytea not null,       -- UTF-8, as in key
+    name text collate "C" not null,
+    version bigint not null,
+    bytes bytea not null,
+    primary key (tenant, ledger, owner, name)
+  ) ${split};
+
+  -- Ciphertext does not shrink: compressing it would only cost time.
+  alter table content alter column bytes set storage external;
+  ${tables.map((table) => parts(table, partitions)).join("")}
+  `];
+}
+
+const tables = ["ledger", "meta", "key", "blob", "content", "wal"];
+/** Room on each page for the next version of a row that changes with each commit. */
+const roomy = new Set(["ledger"]);
+
+function parts(table: string, partitions: number): string {
+  const room = roomy.has(table) ? "with (fillfactor = 50)" : "";
+  if (partitions === 0) return room && `alter table ${table} set (fillfactor = 50);\n`;
+  return Array.from({ length: partitions }, (_, at) => `
+  create table ${table}_${at} partition of ${table}
+    for values with (modulus ${partitions}, remainder ${at}) ${room};`).join("");
+}
