@@ -8,9 +8,11 @@ import { formatTable } from "./harness/table.ts";
 import { measureCommits } from "./rows/commits.ts";
 import { measureFanOut } from "./rows/fan_out.ts";
 import { measureFreshReader } from "./rows/fresh_reader.ts";
+import { measureHerd } from "./rows/herd.ts";
 import { measureHttp } from "./rows/http.ts";
 import { measureIdle } from "./rows/idle.ts";
 import { measureLive } from "./rows/live.ts";
+import { measurePeers } from "./rows/peers.ts";
 import { measurePostgres } from "./rows/postgres.ts";
 
 /** What can be measured, by the name that `--only` takes. */
@@ -22,7 +24,12 @@ const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
   "idle": measureIdle,
   "http": measureHttp,
   "postgres": measurePostgres,
+  "herd": measureHerd,
+  "peers": measurePeers,
 };
+
+/** What is measured only when it is named, since it needs packages that nothing else does. */
+const onRequest: ReadonlySet<string> = new Set(["peers"]);
 
 /** Bound of one measure; beyond it something hangs, and the run ends with its children. */
 const maxMs = 90_000;
@@ -38,7 +45,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => pr
 
 const rows: Row[] = [];
 for (const [name, measure] of Object.entries(measures)) {
-  if (only !== undefined && only !== name) continue;
+  if (only === undefined ? onRequest.has(name) : only !== name) continue;
   process.stderr.write(`measuring ${name}\n`);
   const watchdog = setTimeout(() => fail(1, `${name} took more than ${maxMs} ms`), maxMs);
   rows.push(...await measure());

@@ -40,7 +40,7 @@ export async function measureFanOut(): Promise<Row[]> {
     () => bare.calls.run(several),
   ]);
   const unit = "deliveries/s";
-  const reach = { least: 0.7 };
+  const reach = { least: 0.9 };
   const name = "bare ws broadcast, deliveries/s";
   return [
     toRow({

@@ -30,29 +30,42 @@ export async function measureIdle(): Promise<Row[]> {
 
 async function measureHearth(): Promise<number> {
   await using hearth = await startHearth();
-  const places = await Promise.all(Array.from({ length: ledgerCount }, async (_, at) => {
-    const ledger = `bench/idle-${at}`;
+  // Each connection has a token of its own, as devices have.
+  const places = await Promise.all(Array.from({ length: warmUpCount + count }, async (_, at) => {
+    const ledger = `bench/idle-${at % ledgerCount}`;
     return { ledger, token: await hearth.token(ledger) };
   }));
-  return await kibibytesEach(hearth.pid, { url: hearth.url, places });
+  return await kibibytesEach(hearth.pid, (from, to) => ({
+    url: hearth.url,
+    count: to - from,
+    places: places.slice(from, to),
+  }));
 }
 
 async function measureBare(): Promise<number> {
   await using bare = startWorker<BroadcastServer>(
     new URL("../workers/broadcast_server.ts", import.meta.url),
   );
-  return await kibibytesEach(bare.pid, { url: await bare.calls.listen() });
+  const url = await bare.calls.listen();
+  return await kibibytesEach(bare.pid, (from, to) => ({ url, count: to - from }));
 }
 
-/** Fresh processes each time: what one round leaves behind must not help the next. */
-async function kibibytesEach(pid: number, crowd: Omit<Crowd, "count">): Promise<number> {
+/**
+ * Fresh processes each time: what one round leaves behind must not help the next.
+ *
+ * @param crowd those of all connections that are opened together
+ */
+async function kibibytesEach(
+  pid: number,
+  crowd: (from: number, to: number) => Crowd,
+): Promise<number> {
   await using clients = startWorker<IdleSockets>(
     new URL("../workers/idle_sockets.ts", import.meta.url),
   );
-  await clients.calls.open({ ...crowd, count: warmUpCount });
+  await clients.calls.open(crowd(0, warmUpCount));
   await pause(settleMs);
   const before = residentBytes(pid);
-  await clients.calls.open({ ...crowd, count });
+  await clients.calls.open(crowd(warmUpCount, warmUpCount + count));
   await pause(settleMs);
   return (residentBytes(pid) - before) / 1024 / count;
 }

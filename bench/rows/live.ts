@@ -3,11 +3,10 @@
 import { type Hearth, startHearth } from "../harness/hearth.ts";
 import { type Row, toRow } from "../harness/row.ts";
 import { byTurns, median, percentile } from "../harness/statistics.ts";
-import { type Remote, startWorker } from "../harness/worker.ts";
-import type { FireproofDevice } from "../workers/fireproof_device.ts";
+import { startWorker, type Worker } from "../harness/worker.ts";
+import type { BroadcastServer } from "../workers/broadcast_server.ts";
+import type { Attached, FireproofDevice } from "../workers/fireproof_device.ts";
 import type { NoticePair } from "../workers/notice.ts";
-
-type Device = Remote<FireproofDevice>;
 
 const rounds = 8;
 const puts = 25;
@@ -17,48 +16,57 @@ const warmUps = 10;
 export async function measureLive(): Promise<Row[]> {
   // Requests are counted by the server's log; a line each is little beside what is measured.
   await using hearth = await startHearth({ log: "debug" });
-  const script = new URL("../workers/fireproof_device.ts", import.meta.url);
-  await using a = startWorker<FireproofDevice>(script);
-  await using b = startWorker<FireproofDevice>(script);
+  await using relay = startWorker<BroadcastServer>(
+    new URL("../workers/broadcast_server.ts", import.meta.url),
+  );
   await using raw = startWorker<NoticePair>(new URL("../workers/notice.ts", import.meta.url));
-  const place = await placeOf(hearth, "bench/live");
-  await Promise.all([a, b].map(({ calls }, at) => calls.open({ ...place, name: `device-${at}` })));
+  await using own = await openPair({ kind: "hearth", place: await placeOf(hearth, "bench/live") });
+  await using bare = await openPair({ kind: "relay", url: await relay.calls.listen() });
   await raw.calls.open(await placeOf(hearth, "bench/notice"));
-  await measurePuts(a.calls, b.calls, warmUps);
+  for (const { measure } of [own, bare]) await measure(warmUps);
   await raw.calls.run({ count: warmUps });
 
-  const putTimes: number[] = [];
-  const noticeTimes: number[] = [];
+  const ownTimes: number[] = [];
+  const bareTimes: number[] = [];
   const requests: number[] = [];
-  const [own, notices] = await byTurns(rounds, [
+  const [ownMedians, bareMedians, notices] = await byTurns(rounds, [
     async () => {
       hearth.countRequests();
-      const times = await measurePuts(a.calls, b.calls, puts);
-      await a.calls.flush();
+      const times = await own.measure(puts);
+      await own.writer.calls.flush();
       const counts = Object.values(hearth.countRequests());
       requests.push(counts.reduce((sum, count) => sum + count, 0) / puts);
-      putTimes.push(...times);
+      ownTimes.push(...times);
       return median(times);
     },
     async () => {
-      const times = await raw.calls.run({ count: puts });
-      noticeTimes.push(...times);
+      const times = await bare.measure(puts);
+      bareTimes.push(...times);
       return median(times);
     },
+    async () => median(await raw.calls.run({ count: puts })),
   ]);
-  const name = "raw commit to notification";
+  const name = "Fireproof put to callback elsewhere";
+  const against = "the same over a bare relay";
   return [
     toRow({
-      name: "Fireproof put to callback elsewhere, p50",
+      name: `${name}, p50`,
       unit: "ms",
-      values: own,
-      against: { name: `${name}, p50, ms`, values: notices },
+      values: ownMedians,
+      against: { name: `${against}, p50, ms`, values: bareMedians },
+      reach: { most: 1.3 },
     }),
     toRow({
-      name: "Fireproof put to callback elsewhere, p99",
+      name: `${name}, p99`,
       unit: "ms",
-      values: [percentile(putTimes, 99)],
-      against: { name: `${name}, p99, ms`, values: [percentile(noticeTimes, 99)] },
+      values: [percentile(ownTimes, 99)],
+      against: { name: `${against}, p99, ms`, values: [percentile(bareTimes, 99)] },
+    }),
+    toRow({
+      name: "raw commit to notification, p50",
+      unit: "ms",
+      values: notices,
+      against: { name: `${name}, p50, ms`, values: ownMedians },
     }),
     toRow({
       name: "requests per Fireproof put, of writer and reader",
@@ -70,18 +78,44 @@ export async function measureLive(): Promise<Row[]> {
   ];
 }
 
-async function placeOf(hearth: Hearth, ledger: string) {
-  return { url: hearth.url, ledger, token: await hearth.token(ledger) };
+/** Two devices, of which one writes and the other hears. */
+interface Pair extends AsyncDisposable {
+  readonly writer: Worker<FireproofDevice>;
+  /** Puts so often, each when the last one was heard; gives the milliseconds of each. */
+  measure(count: number): Promise<number[]>;
 }
 
-let putCount = 0;
+async function openPair(attached: Attached): Promise<Pair> {
+  const script = new URL("../workers/fireproof_device.ts", import.meta.url);
+  const writer = startWorker<FireproofDevice>(script);
+  const reader = startWorker<FireproofDevice>(script);
+  await Promise.all([
+    writer.calls.open({ name: "writer", attached }),
+    reader.calls.open({ name: "reader", attached }),
+  ]);
+  // Fireproof says nothing of the first content that a database takes from elsewhere.
+  await reader.calls.put({ id: "first" });
+  let putCount = 0;
+  return {
+    writer,
+    measure: async (count) => {
+      const times: number[] = [];
+      while (times.length < count) {
+        const id = `doc-${++putCount}`;
+        const [start, heard] = await Promise.all([
+          writer.calls.put({ id }),
+          reader.calls.heard({ id }),
+        ]);
+        times.push(heard - start);
+      }
+      return times;
+    },
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all([writer, reader].map((it) => it[Symbol.asyncDispose]()));
+    },
+  };
+}
 
-async function measurePuts(from: Device, to: Device, count: number): Promise<number[]> {
-  const times: number[] = [];
-  while (times.length < count) {
-    const id = `doc-${++putCount}`;
-    const [start, heard] = await Promise.all([from.put({ id }), to.heard({ id })]);
-    times.push(heard - start);
-  }
-  return times;
+async function placeOf(hearth: Hearth, ledger: string) {
+  return { url: hearth.url, ledger, token: await hearth.token(ledger) };
 }

@@ -1,35 +1,46 @@
-/** One real Fireproof database in memory, attached to a ledger: when it was written to, when it heard. */
+/** One real Fireproof database in memory, attached: when it was written to, when it heard. */
 
 import { type Database, fireproof } from "@fireproof/core";
-import { type Hearth, toHearth } from "../../mod.ts";
+import { toHearth } from "../../mod.ts";
+import { openRelay } from "../harness/relay_gateway.ts";
 import { serveCalls } from "../harness/worker.ts";
 import type { Place } from "./reader.ts";
 
+/** What a device is attached to: a ledger, or a bare relay at this URL. */
+export type Attached =
+  | { readonly kind: "hearth"; readonly place: Place }
+  | { readonly kind: "relay"; readonly url: string };
+
 const heard = new Map<string, PromiseWithResolvers<number>>();
-let device: { readonly database: Database; readonly hearth: Hearth } | undefined;
+let database: Database | undefined;
+let flush: () => Promise<void> = () => Promise.resolve();
 
 const calls = {
-  open: async ({ url, ledger, token, name }: Place & { readonly name: string }): Promise<void> => {
-    const database = fireproof("bench", {
+  open: async ({ name, attached }: { readonly name: string; readonly attached: Attached }) => {
+    database = fireproof("bench", {
       storeUrls: { base: `memory://${name}` },
       keyBag: { url: `memory://${name}-keys` },
     });
     database.subscribe((docs) => {
       for (const { _id } of docs) hearing(_id).resolve(now());
     }, true);
-    const hearth = toHearth({ url, ledger, token, transport: "websocket" });
+    if (attached.kind === "relay") {
+      return void await database.attach(await openRelay(attached.url));
+    }
+    const hearth = toHearth({ ...attached.place, transport: "websocket" });
     await database.attach(hearth);
-    device = { database, hearth };
+    flush = () => hearth.flush();
   },
   /** Puts a small document; gives the time just before. */
   put: async ({ id }: { readonly id: string }): Promise<number> => {
     const start = now();
-    await device?.database.put({ _id: id, text: `text of ${id}` });
+    await database?.put({ _id: id, text: `text of ${id}` });
     return start;
   },
   /** Gives the time at which the subscription told of a document. */
   heard: ({ id }: { readonly id: string }): Promise<number> => hearing(id).promise,
-  flush: (): Promise<void> | undefined => device?.hearth.flush(),
+  /** Waits until the server has acknowledged what was put. */
+  flush: (): Promise<void> => flush(),
 };
 
 function hearing(id: string): PromiseWithResolvers<number> {

@@ -8,7 +8,7 @@ import { serveCalls } from "../harness/worker.ts";
 export interface Crowd {
   readonly url: string;
   readonly count: number;
-  /** Ledgers to watch by turns; a bare server is only connected to. */
+  /** What to watch, one by one and then again; a bare server is only connected to. */
   readonly places?: readonly { readonly ledger: string; readonly token: string }[];
 }
 

@@ -1,6 +1,7 @@
 /** Reads a whole ledger as a fresh client does, and plain bytes over HTTP as its reference. */
 
 import { get } from "node:http";
+import process from "node:process";
 import { connect } from "../../src/client/mod.ts";
 import { encodeCall, openSocket } from "../harness/raw_client.ts";
 import { createCommits } from "../harness/samples.ts";
@@ -11,6 +12,13 @@ export interface Place {
   readonly url: string;
   readonly ledger: string;
   readonly token: string;
+}
+
+/** What a read took. */
+export interface ReadTimes {
+  readonly ms: number;
+  /** Processor time of this process meanwhile, all its threads together. */
+  readonly cpuMs: number;
 }
 
 const metaBytes = 300;
@@ -25,16 +33,19 @@ const calls = {
     for (let at = 0; at < commits; at++) await client.exchange(encodeCall("commit", next()));
     client.close();
   },
-  /** Connects, reads heads and all blobs; gives the milliseconds. */
-  read: async ({ url, token, ledger, blobs }: Place & { blobs: number }): Promise<number> => {
+  /** Connects, reads heads and all blobs. */
+  read: async ({ url, token, ledger, blobs }: Place & { blobs: number }): Promise<ReadTimes> => {
+    const cpu = process.cpuUsage();
     const start = performance.now();
     await using client = connect({ url, token, transport: "websocket" });
-    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const { promise, resolve, reject } = Promise.withResolvers<ReadTimes>();
     client.watch(ledger, {
       onChanges: async ({ inventory = [] }) => {
         let found = 0;
         await client.getBlobs(ledger, inventory, () => void found++);
-        if (found === blobs) resolve(performance.now() - start);
+        const ms = performance.now() - start;
+        const { user, system } = process.cpuUsage(cpu);
+        if (found === blobs) resolve({ ms, cpuMs: (user + system) / 1000 });
         else reject(new Error(`Cannot measure: ${found} of ${blobs} blobs came`));
       },
       onError: reject,

@@ -1,24 +1,24 @@
 /** Watchers of one ledger and writers to it, in one process: counts what reaches the watchers. */
 
 import { Buffer } from "node:buffer";
-import { createCommits } from "../harness/samples.ts";
+import { createUpdates, openPeer, type PeerPlace } from "../harness/peer_client.ts";
 import { openPlainSocket, writerPath } from "../harness/plain_socket.ts";
 import { encodeCall, openSocket } from "../harness/raw_client.ts";
+import { createCommits, eachContent } from "../harness/samples.ts";
 import { serveCalls } from "../harness/worker.ts";
 
-/** What to open: at a Hearth server, or at a bare one whose writers send `payload` (base64). */
+/** What to open: at a Hearth server, at a bare one whose writers send `payload` (base64), at a peer. */
 export type Scene =
   & { readonly url: string; readonly watchers: number; readonly writers: number }
   & (
     | { readonly kind: "hearth"; readonly ledger: string; readonly token: string }
     | { readonly kind: "bare"; readonly payload: string }
+    | PeerPlace
   );
 
 /** Sends one message and resolves when it is acknowledged. */
 type Write = () => Promise<unknown>;
 
-/** Every notification begins so: several may come in one message. */
-const mark = new Uint8Array([0x93, 0x02, 0xa5, 0x6d, 0x65, 0x74, 0x61, 0x73]);
 const metaBytes = 300;
 /** Connections that are opened at the same time. */
 const openedAtOnce = 50;
@@ -32,9 +32,7 @@ class Audience {
 
   take(message: Buffer): void {
     this.last = message;
-    for (let at = message.indexOf(mark); at >= 0; at = message.indexOf(mark, at + 1)) {
-      this.deliveries++;
-    }
+    eachContent(message, () => this.deliveries++);
     while (this.#waiting[0] && this.#waiting[0].deliveries <= this.deliveries) {
       this.#waiting.shift()?.resolve();
     }
@@ -54,11 +52,15 @@ let writers: readonly Write[] = [];
 const calls = {
   open: async (scene: Scene): Promise<void> => {
     watchers = scene.watchers;
-    for (let opened = 0; opened < watchers; opened += openedAtOnce) {
-      const count = Math.min(openedAtOnce, watchers - opened);
+    // A peer tells those who write to a document as well: they count as watchers there.
+    const others = isPeer(scene) ? watchers - scene.writers : watchers;
+    for (let opened = 0; opened < others; opened += openedAtOnce) {
+      const count = Math.min(openedAtOnce, others - opened);
       await Promise.all(Array.from({ length: count }, () => openWatcher(scene)));
     }
-    writers = await Promise.all(Array.from({ length: scene.writers }, () => openWriter(scene)));
+    writers = await Promise.all(
+      Array.from({ length: scene.writers }, (_, writer) => openWriter(scene, writer)),
+    );
   },
   /**
    * Lets so many writers work for so long, each with one message under way: the next follows when
@@ -90,12 +92,18 @@ const calls = {
 async function openWatcher(scene: Scene): Promise<void> {
   const onPush = (message: Buffer) => audience.take(message);
   if (scene.kind === "bare") return void await openPlainSocket(scene.url, onPush);
+  if (isPeer(scene)) return void await openPeer(scene, onPush);
   const { url, token, ledger } = scene;
   const client = await openSocket({ url, token, onPush });
   await client.exchange(encodeCall("watch", { ledger }));
 }
 
-async function openWriter(scene: Scene): Promise<Write> {
+async function openWriter(scene: Scene, writer: number): Promise<Write> {
+  if (isPeer(scene)) {
+    const { exchange } = await openPeer(scene, (message) => audience.take(message));
+    const next = createUpdates(scene, metaBytes, writer);
+    return () => exchange(next());
+  }
   if (scene.kind === "bare") {
     const payload = Buffer.from(scene.payload, "base64");
     let acknowledge = () => {};
@@ -110,6 +118,10 @@ async function openWriter(scene: Scene): Promise<Write> {
   const client = await openSocket({ url, token });
   const next = createCommits(ledger, { metaBytes });
   return () => client.exchange(encodeCall("commit", next()));
+}
+
+function isPeer(scene: Scene): scene is Scene & PeerPlace {
+  return scene.kind !== "hearth" && scene.kind !== "bare";
 }
 
 export type Watchers = typeof calls;

@@ -1,34 +1,34 @@
-/** The server's HTTP side: which path leads where, and who may come from where. */
+/** The server's HTTP side: which path leads where, and what pages of other origins may do. */
 
-import { upgradeWebSocket } from "@hono/node-server";
+import type { HttpBindings } from "@hono/node-server";
 import { Hono } from "hono";
 import { cors } from "hono/cors";
 import { HearthError } from "../protocol/errors.ts";
-import { paths, subprotocol } from "../protocol/version.ts";
+import { paths } from "../protocol/version.ts";
 import { answerBlob } from "./blob_routes.ts";
 import { toPublicError } from "./dispatch.ts";
 import type { Services } from "./handler.ts";
 import { errorResponse } from "./http_answer.ts";
-import { isAllowedOrigin } from "./origins.ts";
 import { answerRpc } from "./rpc.ts";
 
 /** What {@linkcode createApp} works with. */
 export interface AppDeps {
   readonly services: Services;
-  /** Browser origins allowed; empty: the server's own and localhost. */
-  readonly origins: readonly string[];
+  /** Whether pages of this origin may talk to the server, by this name of it. */
+  readonly isAllowed: (origin: string | undefined, host: string | undefined) => boolean;
   /** The server's base URL as a client reaches it that names this host. */
   readonly toBaseUrl: (host: string | undefined) => string;
 }
 
+/** The app, which finds Node's own request in its environment. */
+export type App = Hono<{ Bindings: HttpBindings }>;
+
 /** How long the store may take to answer `/readyz`. */
 const readyMs = 2_000;
 
-/** Makes the app. Sockets that it lets through arrive at the WebSocket server behind it. */
-export function createApp({ services, origins, toBaseUrl }: AppDeps): Hono {
-  const app = new Hono();
-  const isAllowed = (origin: string | undefined, host: string | undefined) =>
-    isAllowedOrigin(origin, host, origins);
+/** Makes the app. */
+export function createApp({ services, isAllowed, toBaseUrl }: AppDeps): App {
+  const app: App = new Hono();
 
   app.use("/v1/*", async (c, next) => {
     if (!isAllowed(c.req.header("origin"), c.req.header("host"))) {
@@ -47,26 +47,19 @@ export function createApp({ services, origins, toBaseUrl }: AppDeps): Hono {
   app.use(paths.rpc, share);
   app.use(`${paths.blobs}/*`, share);
 
-  app.get(
-    paths.sync,
-    async (c, next) => {
-      if (services.stopping.aborted) {
-        return errorResponse(new HearthError("UNAVAILABLE", "Cannot open: the server is stopping"));
-      }
-      if (c.req.header("upgrade")?.toLowerCase() !== "websocket") {
-        return c.text("This is a WebSocket", 426, { upgrade: "websocket" });
-      }
-      const offered = c.req.header("sec-websocket-protocol")?.split(",").map((it) => it.trim());
-      if (!offered?.includes(subprotocol)) {
-        return c.text(`The subprotocol is ${subprotocol}`, 400);
-      }
-      await next();
-    },
-    // The socket itself is served where the WebSocket server announces it.
-    upgradeWebSocket(() => ({})),
+  // Requests that ask for the upgrade go another way (upgrade.ts).
+  app.get(paths.sync, (c) => c.text("This is a WebSocket", 426, { upgrade: "websocket" }));
+  app.post(paths.rpc, (c) =>
+    answerRpc(services, {
+      request: c.req.raw,
+      incoming: c.env.incoming,
+      baseUrl: toBaseUrl(c.req.header("host")),
+    }));
+  app.on(
+    ["GET", "PUT"],
+    `${paths.blobs}/*`,
+    (c) => answerBlob(services, c.req.raw, c.env.incoming),
   );
-  app.post(paths.rpc, (c) => answerRpc(services, c.req.raw, toBaseUrl(c.req.header("host"))));
-  app.on(["GET", "PUT"], `${paths.blobs}/*`, (c) => answerBlob(services, c.req.raw));
   app.get("/healthz", (c) => c.text("ok"));
   app.get(
     "/readyz",

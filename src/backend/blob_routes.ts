@@ -1,13 +1,19 @@
 /** `/v1/blobs/…`: one blob in or out by a signed URL, streamed, whatever its size. */
 
+import type { IncomingMessage } from "node:http";
 import { HearthError } from "../protocol/errors.ts";
 import { toPublicError } from "./dispatch.ts";
 import type { Services } from "./handler.ts";
-import { errorResponse, readPieces, withoutKeepAlive } from "./http_answer.ts";
+import { errorResponse, withoutKeepAlive } from "./http_answer.ts";
+import { readPieces } from "./http_body.ts";
 import type { BlobKey } from "./stores/blob_store.ts";
 
-/** Serves a signed URL. */
-export async function answerBlob(services: Services, request: Request): Promise<Response> {
+/** Serves a signed URL. @param incoming where the request's body comes from */
+export async function answerBlob(
+  services: Services,
+  request: Request,
+  incoming: IncomingMessage,
+): Promise<Response> {
   const start = performance.now();
   let key: BlobKey | undefined;
   let response: Response;
@@ -17,7 +23,7 @@ export async function answerBlob(services: Services, request: Request): Promise<
     const grant = services.urls.check(request.method, url, services.clock.now());
     key = grant.key;
     response = grant.method === "PUT"
-      ? await put(services, key, request)
+      ? await put(services, key, incoming)
       : await get(services, key);
   } catch (cause) {
     const error = toPublicError(services, cause);
@@ -35,9 +41,13 @@ export async function answerBlob(services: Services, request: Request): Promise<
   return response;
 }
 
-async function put(services: Services, key: BlobKey, request: Request): Promise<Response> {
-  const declared = request.headers.get("content-length");
-  if (declared !== null && Number(declared) !== key.size) {
+async function put(
+  services: Services,
+  key: BlobKey,
+  incoming: IncomingMessage,
+): Promise<Response> {
+  const declared = incoming.headers["content-length"];
+  if (declared !== undefined && Number(declared) !== key.size) {
     throw new HearthError(
       "DIGEST_MISMATCH",
       `Cannot store blob "${key.store}/${key.cid}": the body is not of ${key.size} bytes`,
@@ -47,7 +57,7 @@ async function put(services: Services, key: BlobKey, request: Request): Promise<
   if (await services.blobStore.has(key)) {
     return withoutKeepAlive(new Response(null, { status: 200 }));
   }
-  await services.blobStore.put(key, readPieces(request.body, services.clock, "DIGEST_MISMATCH"));
+  await services.blobStore.put(key, readPieces(incoming, services.clock, "DIGEST_MISMATCH"));
   return new Response(null, { status: 201 });
 }
 

@@ -41,14 +41,21 @@ export async function readFrom(
 ): Promise<Stretch> {
   if (cursor === undefined) return await readHeads(store, ledger, inventory);
   const position = parseCursor(cursor);
-  const head = (await store.bounds(ledger))?.head ?? 0;
-  if (position?.epoch !== store.epoch || position.seq > head) {
-    throw new HearthError(
-      "CURSOR_INVALID",
-      `Cannot read "${ledger}" from the cursor: it is not of this ledger's history`,
-    );
+  if (position?.epoch !== store.epoch) throw notOfHistory(ledger);
+  const stretch = await readAfter(store, ledger, position.seq, inventory);
+  // Where nothing follows, it may be that the ledger does not reach so far.
+  const isAtEnd = stretch.seq === position.seq && !stretch.changes.reset;
+  if (isAtEnd && position.seq > ((await store.bounds(ledger))?.head ?? 0)) {
+    throw notOfHistory(ledger);
   }
-  return await readAfter(store, ledger, position.seq, inventory);
+  return stretch;
+}
+
+function notOfHistory(ledger: LedgerId): HearthError {
+  return new HearthError(
+    "CURSOR_INVALID",
+    `Cannot read "${ledger}" from the cursor: it is not of this ledger's history`,
+  );
 }
 
 /** Reads what follows a position: the log, or the heads when the log is no longer whole there. */

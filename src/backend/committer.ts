@@ -9,7 +9,7 @@ import type { Commit, Done, MetaStore, Outcome } from "./stores/meta_store.ts";
 
 /** Options of {@linkcode createCommitter}. */
 export interface CommitterOptions {
-  readonly store: Pick<MetaStore, "commit">;
+  readonly store: Pick<MetaStore, "commit" | "batchesAtOnce">;
   /**
    * Told of each commit that was kept, in the order of `seq` within a ledger, before the commit's own
    * promise resolves. What it throws rejects that promise alone: the commit stays.
@@ -57,7 +57,7 @@ interface Waiting {
 }
 
 class GroupCommitter implements Committer {
-  readonly #store: Pick<MetaStore, "commit">;
+  readonly #store: CommitterOptions["store"];
   readonly #onCommitted: (commit: Commit, outcome: Done) => void;
   readonly #maxBatch: number;
   readonly #maxBatchBytes: number;
@@ -66,6 +66,8 @@ class GroupCommitter implements Committer {
   readonly #defer: (run: () => void) => void;
   readonly #queue: Waiting[] = [];
   #queuedBytes = 0;
+  /** Batches on their way. */
+  readonly #inFlight = new Set<Promise<void>>();
   #running: Promise<void> | undefined;
   #isClosed = false;
 
@@ -93,6 +95,7 @@ class GroupCommitter implements Committer {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isClosed = true;
     await this.#running;
+    await Promise.all(this.#inFlight);
   }
 
   #refusal({ ledger }: Commit, bytes: number): HearthError | undefined {
@@ -116,7 +119,10 @@ class GroupCommitter implements Committer {
       // The store may hold up the whole process while it writes: what came meanwhile is read first,
       // so that it all goes into the next transaction.
       await new Promise<void>((resolve) => this.#defer(resolve));
-      await this.#commitBatch(this.#takeBatch());
+      const batch = this.#commitBatch(this.#takeBatch());
+      this.#inFlight.add(batch);
+      void batch.then(() => this.#inFlight.delete(batch));
+      while (this.#inFlight.size >= this.#store.batchesAtOnce) await Promise.race(this.#inFlight);
     }
     this.#running = undefined;
   }

@@ -92,7 +92,7 @@ async function admit(
     throw new HearthError("HELLO_REQUIRED", "Cannot answer: the connection has not said hello");
   }
   authorise(peer.session, access, ledger, services.clock.now());
-  if (!services.autoCreate && !(await services.metaStore.bounds(ledger))) {
+  if (!services.autoCreate && !(await services.reads.bounds(ledger))) {
     throw new HearthError("LEDGER_UNKNOWN", `Cannot ${access} "${ledger}": it does not exist`);
   }
 }

@@ -2,20 +2,26 @@
 
 import { setImmediate } from "node:timers";
 
+/** What has gathered something to send. */
+export interface Flushable {
+  /** Sends it. Must not throw. */
+  flush(): void;
+}
+
 /**
- * Runs at the end of a turn what was asked for in it. One call of the loop serves all connections:
+ * Flushes at the end of a turn whoever asked for it. One call of the loop serves all connections:
  * a change that goes to a thousand watchers would else schedule a thousand.
  */
 export class FlushTurn {
-  #asked: (() => void)[] = [];
+  #asked: Flushable[] = [];
 
-  /** Calls `flush` once at the end of this turn. It must not throw. */
-  ask(flush: () => void): void {
-    if (this.#asked.push(flush) > 1) return;
+  /** Flushes it at the end of this turn. */
+  ask(flushable: Flushable): void {
+    if (this.#asked.push(flushable) > 1) return;
     setImmediate(() => {
       const asked = this.#asked;
       this.#asked = [];
-      for (const flush of asked) flush();
+      for (const flushable of asked) flushable.flush();
     });
   }
 }

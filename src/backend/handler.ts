@@ -2,6 +2,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import type { Limits } from "../protocol/limits.ts";
+import type { Encoded } from "../protocol/codec.ts";
 import type { MethodName, methods, Params, Result } from "../protocol/methods.ts";
 import type { Deep } from "../protocol/model.ts";
 import type { Verify } from "../sts/verify.ts";
@@ -10,8 +11,10 @@ import type { Hub, Listener } from "./hub.ts";
 import type { Log } from "./log.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Session } from "./session.ts";
+import type { SharedReads } from "./shared_reads.ts";
 import type { UrlSigner } from "./signed_url.ts";
 import type { BlobStore } from "./stores/blob_store.ts";
+import type { DirectBlobs } from "./stores/direct_blob_store.ts";
 import type { Commit, LedgerId, MetaStore, Outcome } from "./stores/meta_store.ts";
 
 /** The slice of the committer that handlers use. */
@@ -22,7 +25,11 @@ export interface CommitDesk {
 /** What stands behind all connections. */
 export interface Services {
   readonly metaStore: MetaStore;
+  /** Reads of ledgers that many may want at the same time. */
+  readonly reads: SharedReads;
   readonly blobStore: BlobStore;
+  /** Signs requests to the blob store, when clients may send them to it themselves. */
+  readonly directBlobs: DirectBlobs | undefined;
   readonly committer: CommitDesk;
   readonly hub: Hub;
   readonly publisher: Publisher;
@@ -50,8 +57,6 @@ interface AnyPeer {
   adopt(session: Session): void;
   /** The server's base URL as this peer reaches it. */
   readonly baseUrl: string;
-  /** Given when the peer is gone. */
-  readonly signal: AbortSignal;
 }
 
 /** Who asks, over a socket. */
@@ -63,6 +68,8 @@ export interface SocketPeer extends AnyPeer {
 /** Who asks, over HTTP: nothing outlasts the request. */
 export interface HttpPeer extends AnyPeer {
   readonly via: "http";
+  /** Given when the peer is gone. */
+  readonly signal: AbortSignal;
 }
 
 /** Who asks. */
@@ -93,7 +100,10 @@ export type Handler<M extends MethodName> = (
   services: Services,
   params: Params<M>,
   peer: PeerOf<M>,
-) => Deep<Result<M>> | Promise<Deep<Result<M>>>;
+) => Answer<M> | Promise<Answer<M>>;
+
+/** A result, or one that is encoded for several at once. */
+type Answer<M extends MethodName> = Deep<Result<M>> | Encoded<Deep<Result<M>>>;
 
 /** One handler a row. */
 export type Handlers = { readonly [M in MethodName]: Handler<M> };

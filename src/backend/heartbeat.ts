@@ -1,54 +1,46 @@
 /** Notices a peer that is gone: asks after silence, and gives up when nothing comes back. */
 
-import type { Clock } from "../base/clock.ts";
+import { heartbeatGraceMs } from "../protocol/limits.ts";
 
-/** Options of {@linkcode startHeartbeat}. */
-export interface HeartbeatOptions {
-  readonly clock: Clock;
-  /** Silence after which the peer is asked. */
-  readonly heartbeatMs: number;
-  /** Silence after the question that means that it is gone. */
-  readonly graceMs: number;
-  readonly ping: () => void;
-  /**
-   * Bytes that wait to leave. While they grow fewer the peer is there: an answer cannot overtake a
-   * long message on a slow link.
-   */
-  readonly backlog: () => number;
-  readonly onDead: () => void;
-}
+/**
+ * Watches over one peer. It counts the time that it is told has passed: a clock that is set, or a
+ * server that stood still, does not make all peers look dead at once.
+ */
+export class Heartbeat {
+  readonly #heartbeatMs: number;
+  #silentMs = 0;
+  /** The backlog when the peer was asked; nothing while it need not be. */
+  #askedWith: number | undefined;
 
-/** A running heartbeat. */
-export interface Heartbeat {
+  /** @param heartbeatMs silence after which the peer is asked */
+  constructor(heartbeatMs: number) {
+    this.#heartbeatMs = heartbeatMs;
+  }
+
   /** The peer has given a sign of life. */
-  seen(): void;
-  stop(): void;
-}
+  seen(): void {
+    this.#silentMs = 0;
+    this.#askedWith = undefined;
+  }
 
-/** Starts to watch over a peer. */
-export function startHeartbeat(options: HeartbeatOptions): Heartbeat {
-  const { clock, heartbeatMs, graceMs, ping, backlog, onDead } = options;
-  let seenAt = clock.now();
-  let cancel = (): void => {};
-
-  const listen = (): void => {
-    const silentMs = clock.now() - seenAt;
-    if (silentMs < heartbeatMs) {
-      cancel = clock.after(heartbeatMs - silentMs, listen);
-      return;
+  /**
+   * Time has passed.
+   *
+   * @param backlog bytes that wait to leave. While they grow fewer the peer is there: an answer cannot
+   * overtake a long message on a slow link
+   * @returns what is to be done
+   */
+  pass(ms: number, backlog: number): "nothing" | "ask" | "give up" {
+    this.#silentMs += ms;
+    if (this.#askedWith === undefined) {
+      if (this.#silentMs < this.#heartbeatMs) return "nothing";
+      this.#silentMs = 0;
+      this.#askedWith = backlog;
+      return "ask";
     }
-    const askedAt = clock.now();
-    const waiting = backlog();
-    ping();
-    cancel = clock.after(graceMs, () => {
-      if (backlog() < waiting) seenAt = clock.now();
-      if (seenAt >= askedAt) listen();
-      else onDead();
-    });
-  };
-  listen();
-  return {
-    seen: () => (seenAt = clock.now()),
-    stop: () => cancel(),
-  };
+    if (this.#silentMs < heartbeatGraceMs) return "nothing";
+    if (backlog >= this.#askedWith) return "give up";
+    this.seen();
+    return "nothing";
+  }
 }

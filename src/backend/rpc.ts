@@ -1,5 +1,6 @@
 /** `POST /v1/rpc`: the frames of the protocol over HTTP, each request with its token. */
 
+import type { IncomingMessage } from "node:http";
 import { HearthError, statusOf } from "../protocol/errors.ts";
 import {
   decodeFrames,
@@ -10,19 +11,28 @@ import {
 } from "../protocol/frames.ts";
 import { dispatch, toPublicError } from "./dispatch.ts";
 import type { HttpPeer, Services } from "./handler.ts";
-import { errorResponse, framesResponse, readWhole } from "./http_answer.ts";
+import { errorResponse, framesResponse } from "./http_answer.ts";
+import { readWhole } from "./http_body.ts";
 import { messagesOf } from "./log.ts";
 import { openSession, type Session } from "./session.ts";
+
+/** A request whose body is frames. */
+export interface RpcCall {
+  readonly request: Request;
+  /** Where its body comes from. */
+  readonly incoming: IncomingMessage;
+  /** The server's base URL as this client reaches it. */
+  readonly baseUrl: string;
+}
 
 /** Answers one body of frames. */
 export async function answerRpc(
   services: Services,
-  request: Request,
-  baseUrl: string,
+  { request, incoming, baseUrl }: RpcCall,
 ): Promise<Response> {
   try {
     const session = await authenticate(services, request.headers.get("authorization"));
-    const body = await readWhole(request, services.limits.messageBytes, services.clock);
+    const body = await readWhole(incoming, services.limits.messageBytes, services.clock);
     const frames = decodeFrames(body);
     if (frames.some((frame) => frame.kind === "reply")) {
       throw new HearthError("BAD_FRAME", "Cannot read message: the server asked nothing");

@@ -6,6 +6,9 @@ import { FlushTurn } from "./flush_turn.ts";
 
 /** The slice of a WebSocket that sends. */
 export interface Outlet {
+  readonly readyState: number;
+  /** The state in which it sends. */
+  readonly OPEN: number;
   /** Bytes taken that have not left the process yet. */
   readonly bufferedAmount: number;
   send(message: Uint8Array): void;
@@ -16,8 +19,6 @@ export interface SendQueueOptions {
   readonly clock: Clock;
   /** Called once, when a push finds the queue full: the connection must end, or it would have a gap. */
   readonly onFull: () => void;
-  /** Ends the waits. */
-  readonly signal: AbortSignal;
   /** Shared by all connections of a server. @default one of its own */
   readonly turn?: FlushTurn | undefined;
   /** Most bytes of pushes that wait. @default 1 MiB */
@@ -43,10 +44,9 @@ export class SendQueue {
   /** Whether the turn will flush. */
   #asked = false;
   #full = false;
-  readonly #atEndOfTurn = (): void => {
-    this.#asked = false;
-    this.flush();
-  };
+  #ended = false;
+  /** Ends the waits; there is one as soon as something waits. */
+  #end: AbortController | undefined;
 
   constructor(outlet: Outlet, options: SendQueueOptions) {
     this.#outlet = outlet;
@@ -90,26 +90,31 @@ export class SendQueue {
 
   /** Resolves when new work may be sent, or when the connection has ended. */
   async drained(): Promise<void> {
-    const { clock, signal } = this.#options;
-    while (this.busy && !signal.aborted) {
+    while (this.busy && !this.#ended) {
       this.flush();
-      if (this.busy) await pause(clock, lookMs, signal);
+      this.#end ??= new AbortController();
+      if (this.busy) await pause(this.#options.clock, lookMs, this.#end.signal);
     }
   }
 
   /** Sends at once what waits for the end of the turn. */
   flush(): void {
+    this.#asked = false;
     const frames = this.#frames;
     if (frames.length === 0) return;
     this.#frames = [];
     this.#frameBytes = 0;
-    this.#outlet.send(joinFrames(frames));
+    const outlet = this.#outlet;
+    // One that is closing takes nothing more: its client resumes by cursor.
+    if (outlet.readyState === outlet.OPEN) outlet.send(joinFrames(frames));
   }
 
   /** Forgets what waits: the connection has ended. */
-  clear(): void {
+  end(): void {
+    this.#ended = true;
     this.#frames = [];
     this.#frameBytes = 0;
+    this.#end?.abort();
   }
 
   #add(frame: Uint8Array): void {
@@ -118,6 +123,6 @@ export class SendQueue {
     // Frames of one turn of the loop leave as one message: a group commit answers many at once.
     if (this.#asked) return;
     this.#asked = true;
-    this.#turn.ask(this.#atEndOfTurn);
+    this.#turn.ask(this);
   }
 }

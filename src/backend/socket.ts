@@ -2,15 +2,15 @@
 
 import type { Buffer } from "node:buffer";
 import type { WebSocket } from "ws";
-import { atTime } from "../base/clock.ts";
 import { closeCodeOf, type Code, HearthError } from "../protocol/errors.ts";
 import { decodeFrames, encodeError, encodeNotification, type Request } from "../protocol/frames.ts";
-import { heartbeatGraceMs, helloTimeoutMs } from "../protocol/limits.ts";
+import { helloTimeoutMs } from "../protocol/limits.ts";
 import { isNotificationName, type Notice } from "../protocol/methods.ts";
 import { parseNotice } from "../protocol/parse.ts";
+import { type Connection, roundMs } from "./connections.ts";
 import { dispatch, toPublicError } from "./dispatch.ts";
 import type { Services, SocketPeer } from "./handler.ts";
-import { type Heartbeat, startHeartbeat } from "./heartbeat.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { errorFields } from "./log.ts";
 import { RequestQueue } from "./request_queue.ts";
 import { SendQueue } from "./send_queue.ts";
@@ -21,7 +21,7 @@ import { Watches } from "./watches.ts";
 const maxWaiting = 4096;
 
 /** Serves one connection, from its opening to its end. */
-export class Socket implements SocketPeer {
+export class Socket implements SocketPeer, Connection {
   readonly via = "websocket";
   readonly baseUrl: string;
   readonly watches: Watches;
@@ -30,32 +30,24 @@ export class Socket implements SocketPeer {
   readonly #queue: SendQueue;
   readonly #requests: RequestQueue;
   readonly #heartbeat: Heartbeat;
-  readonly #gone = new AbortController();
   readonly #onEnd: () => void;
   #session: Session | undefined;
   #helloAsked = false;
-  #cancelDeadline: () => void;
+  /** The end of the time for hello, then that of the token; epoch ms. */
+  #endsAt: number;
   #effects: (() => void)[] = [];
   #closing = false;
+  #gone = false;
 
   /** @param onEnd called once, when the connection is gone */
   constructor(services: Services, socket: WebSocket, baseUrl: string, onEnd: () => void) {
-    const { clock, heartbeatMs } = services;
     this.#services = services;
     this.#socket = socket;
     this.#onEnd = onEnd;
     this.baseUrl = baseUrl;
-    this.#queue = new SendQueue({
-      get bufferedAmount() {
-        return socket.bufferedAmount;
-      },
-      send(message) {
-        // One that is closing takes nothing more: its client resumes by cursor.
-        if (socket.readyState === socket.OPEN) socket.send(message, { binary: true });
-      },
-    }, {
-      clock,
-      signal: this.#gone.signal,
+    this.#endsAt = services.clock.now() + helloTimeoutMs;
+    this.#queue = new SendQueue(socket, {
+      clock: services.clock,
       turn: services.flushTurn,
       onFull: () =>
         this.#fail(new HearthError("SLOW_CONSUMER", "Cannot push: the connection does not read")),
@@ -70,18 +62,7 @@ export class Socket implements SocketPeer {
       handle: (request) => this.#handle(request),
       onCrowded: (crowded) => crowded ? socket.pause() : socket.resume(),
     });
-    this.#heartbeat = startHeartbeat({
-      clock,
-      heartbeatMs,
-      graceMs: heartbeatGraceMs,
-      ping: () => this.#ping(),
-      backlog: () => this.#queue.bytes,
-      onDead: () => socket.terminate(),
-    });
-    this.#cancelDeadline = clock.after(
-      helloTimeoutMs,
-      () => this.#fail(new HearthError("HELLO_REQUIRED", "Cannot wait any longer for hello")),
-    );
+    this.#heartbeat = new Heartbeat(services.heartbeatMs);
     this.#listen();
   }
 
@@ -89,21 +70,23 @@ export class Socket implements SocketPeer {
     return this.#session;
   }
 
-  get signal(): AbortSignal {
-    return this.#gone.signal;
-  }
-
   adopt(session: Session): void {
     this.#session = session;
-    this.#cancelDeadline();
-    this.#cancelDeadline = atTime(
-      this.#services.clock,
-      session.expiresAt,
-      () => this.#fail(new HearthError("UNAUTHENTICATED", "Cannot go on: the token has expired")),
-    );
+    this.#endsAt = session.expiresAt;
     // A watch that the new token does not cover cannot end by itself: the client watches again on a
     // new connection, and each watch gets its answer.
     if (!this.watches.allowedBy(session)) this.#effects.push(() => void this.stop(0));
+  }
+
+  look(): void {
+    if (this.#closing) return;
+    if (this.#services.clock.now() >= this.#endsAt) return this.#expire();
+    switch (this.#heartbeat.pass(roundMs, this.#queue.bytes)) {
+      case "ask":
+        return this.#ping();
+      case "give up":
+        return this.#socket.terminate();
+    }
   }
 
   /** Ends the connection kindly: what was asked is answered, and the client is told when to return. */
@@ -123,13 +106,14 @@ export class Socket implements SocketPeer {
 
   #listen(): void {
     const socket = this.#socket;
+    const seen = () => this.#heartbeat.seen();
+    socket.on("ping", seen);
+    socket.on("pong", seen);
     socket.on("message", (data, isBinary) => {
-      this.#heartbeat.seen();
+      seen();
       // `ws` gives one Buffer a message, as long as its `binaryType` is left alone.
       if (!this.#closing) this.#receive(data as Buffer, isBinary);
     });
-    socket.on("ping", () => this.#heartbeat.seen());
-    socket.on("pong", () => this.#heartbeat.seen());
     // Broken links and illegal frames; `close` follows.
     socket.on("error", (error) => this.#services.log.debug("socket error", errorFields(error)));
     socket.on("close", () => this.#end());
@@ -207,7 +191,7 @@ export class Socket implements SocketPeer {
     const { frame, error } = await dispatch(this.#services, request, this);
     const effects = this.#effects;
     this.#effects = [];
-    if (this.#gone.signal.aborted) return;
+    if (this.#gone) return;
     this.#queue.answer(frame);
     for (const effect of effects) effect();
     const closeCode = error && closeCodeOf(error.code);
@@ -223,6 +207,14 @@ export class Socket implements SocketPeer {
   #failWatch(cause: unknown): void {
     this.#services.log.error("watch failed", { session: this.#session?.id, ...errorFields(cause) });
     this.#fail(new HearthError("UNAVAILABLE", "Cannot go on with a watch: resume by cursor"));
+  }
+
+  #expire(): void {
+    this.#fail(
+      this.#session
+        ? new HearthError("UNAUTHENTICATED", "Cannot go on: the token has expired")
+        : new HearthError("HELLO_REQUIRED", "Cannot wait any longer for hello"),
+    );
   }
 
   /** Ends the connection for a reason that belongs to no request. */
@@ -252,8 +244,6 @@ export class Socket implements SocketPeer {
     this.watches.closeAll();
     this.#requests.clear();
     this.#queue.flush();
-    this.#cancelDeadline();
-    this.#heartbeat.stop();
     // `ws` ends the link itself when the peer does not answer the close within 30 s; a peer that
     // was not read any more must be, or its answer would never be seen.
     this.#socket.resume();
@@ -262,12 +252,10 @@ export class Socket implements SocketPeer {
 
   #end(): void {
     this.#closing = true;
-    this.#cancelDeadline();
-    this.#heartbeat.stop();
+    this.#gone = true;
     this.watches.closeAll();
     this.#requests.clear();
-    this.#queue.clear();
-    this.#gone.abort();
+    this.#queue.end();
     this.#onEnd();
   }
 }

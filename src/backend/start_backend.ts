@@ -3,29 +3,39 @@
 import { createAdaptorServer } from "@hono/node-server";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { type WebSocket, WebSocketServer } from "ws";
 import { type Clock, pause, systemClock } from "../base/clock.ts";
 import { defaultHeartbeatMs, defaultLimits, type Limits } from "../protocol/limits.ts";
-import { subprotocol } from "../protocol/version.ts";
 import type { Verify } from "../sts/verify.ts";
 import { createApp } from "./app.ts";
 import type { Bus } from "./bus/bus.ts";
 import { Follower } from "./bus/follower.ts";
+import { Connections } from "./connections.ts";
 import { createCommitter } from "./committer.ts";
 import { FlushTurn } from "./flush_turn.ts";
 import type { Services } from "./handler.ts";
 import { Hub } from "./hub.ts";
 import { type Log, silentLog } from "./log.ts";
+import { isAllowedOrigin } from "./origins.ts";
 import { publishAlone, publishTogether } from "./publisher.ts";
+import { SharedReads } from "./shared_reads.ts";
 import { UrlSigner } from "./signed_url.ts";
 import { Socket } from "./socket.ts";
-import type { BlobStore } from "./stores/blob_store.ts";
+import { type BlobStore, maxDatabaseBlobBytes } from "./stores/blob_store.ts";
+import type { DirectBlobs } from "./stores/direct_blob_store.ts";
 import type { MetaStore } from "./stores/meta_store.ts";
+import { acceptSockets } from "./upgrade.ts";
 
 /** What {@linkcode startBackend} works with. */
 export interface BackendDeps {
   readonly metaStore: MetaStore;
   readonly blobStore: BlobStore;
+  /**
+   * Signs requests to the blob store, when clients may send them to it themselves. Blobs that it keeps
+   * are then too large to travel inside a commit.
+   *
+   * @default they go through the server
+   */
+  readonly directBlobs?: DirectBlobs | undefined;
   readonly verify: Verify;
   /** The secret from which the key of signed URLs is derived. */
   readonly urlSecret: Uint8Array;
@@ -80,10 +90,11 @@ const stopMs = 8_000;
 
 /** Starts a server. */
 export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
-  const { metaStore, limits = defaultLimits, clock = systemClock, random = Math.random } = deps;
+  const { metaStore, bus, directBlobs, log = silentLog } = deps;
+  const { clock = systemClock, random = Math.random } = deps;
+  const limits = limitsOf(deps);
   const stopping = new AbortController();
   const hub = new Hub(metaStore.epoch);
-  const { bus, log = silentLog } = deps;
   const follower = bus &&
     new Follower({ hub, store: metaStore, pollMs: deps.busPollMs, log, clock, random });
   const unsubscribe = follower && bus?.subscribe(follower);
@@ -96,7 +107,9 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
   });
   const services: Services = {
     metaStore,
+    reads: new SharedReads(metaStore, { clock }),
     blobStore: deps.blobStore,
+    directBlobs,
     committer,
     hub,
     publisher,
@@ -115,34 +128,32 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
   let listening = "";
   const toBaseUrl = (host: string | undefined): string =>
     deps.publicUrl ?? (host && /^[\w.:[\]-]{1,255}$/.test(host) ? `http://${host}` : listening);
-  const app = createApp({ services, origins: deps.origins ?? [], toBaseUrl });
-
-  const sockets = new Set<Socket>();
-  const webSockets = new WebSocketServer({
-    noServer: true,
-    maxPayload: limits.messageBytes + slackBytes,
-    perMessageDeflate: false,
-    handleProtocols: () => subprotocol,
-  });
-  webSockets.on("connection", (webSocket: WebSocket, request: IncomingMessage) => {
-    const socket = new Socket(
-      services,
-      webSocket,
-      toBaseUrl(request.headers.host),
-      () => sockets.delete(socket),
-    );
-    sockets.add(socket);
-  });
-
+  const isAllowed = (origin: string | undefined, host: string | undefined): boolean =>
+    isAllowedOrigin(origin, host, deps.origins ?? []);
+  const app = createApp({ services, isAllowed, toBaseUrl });
   const server = createAdaptorServer({
     fetch: app.fetch,
     overrideGlobalObjects: false,
-    websocket: { server: webSockets },
     serverOptions: {
       headersTimeout: 10_000,
       keepAliveTimeout: 15_000,
-      // Bodies have a watch of their own (http_answer.ts): this one would cut honest slow uploads.
+      // Bodies have a watch of their own (http_body.ts): this one would cut honest slow uploads.
       requestTimeout: 0,
+    },
+  });
+  const sockets = new Connections<Socket>(clock);
+  acceptSockets(server, {
+    isAllowed,
+    stopping: stopping.signal,
+    maxBytes: limits.messageBytes + slackBytes,
+    onSocket: (webSocket, host) => {
+      const socket = new Socket(
+        services,
+        webSocket,
+        toBaseUrl(host),
+        () => sockets.delete(socket),
+      );
+      sockets.add(socket);
     },
   });
   let requests = 0;
@@ -184,7 +195,6 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
     await committer[Symbol.asyncDispose]();
     unsubscribe?.();
     await follower?.[Symbol.asyncDispose]();
-    webSockets.close();
   }
 
   /** A connection on which nothing is asked any more holds up nobody: on Deno it would stay open. */
@@ -198,6 +208,11 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
   function cutConnections(): void {
     if ("closeAllConnections" in server) server.closeAllConnections();
   }
+}
+
+function limitsOf({ limits = defaultLimits, directBlobs }: BackendDeps): Limits {
+  const inlineBlobBytes = directBlobs ? maxDatabaseBlobBytes : Infinity;
+  return { ...limits, inlineBlobBytes: Math.min(limits.inlineBlobBytes, inlineBlobBytes) };
 }
 
 function toUrl(address: AddressInfo | string | null): string {

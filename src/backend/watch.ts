@@ -3,17 +3,16 @@
  * sent on only when it follows that position, else what lies between is read from the database.
  */
 
-import { encodeNotification } from "../protocol/frames.ts";
-import type { Stretch } from "./changes.ts";
 import type { Listener, LiveChange, Told } from "./hub.ts";
 import type { SendQueue } from "./send_queue.ts";
+import type { SharedStretch } from "./shared_reads.ts";
 import type { LedgerId } from "./stores/meta_store.ts";
 
 /** What a watch needs of its connection. */
 export interface WatchDeps {
   readonly queue: Pick<SendQueue, "push" | "answer" | "busy">;
   /** Reads what follows a position; the heads without one. */
-  read(ledger: LedgerId, after: number | undefined): Promise<Stretch>;
+  read(ledger: LedgerId, after: number | undefined): Promise<SharedStretch>;
   /**
    * Runs a step when the connection has room, one step at a time for all watches of the connection,
    * so that together they hold one stretch in memory.
@@ -105,18 +104,14 @@ export class Watch implements Listener {
         const before = this.#at;
         const fromHeads = this.#needsHeads;
         this.#needsHeads = false;
-        const { changes, seq } = await this.#deps.read(
-          this.#ledger,
-          fromHeads ? undefined : before,
-        );
+        const stretch = await this.#deps.read(this.#ledger, fromHeads ? undefined : before);
+        const { changes, seq } = stretch;
         if (this.#closed) return;
         if (seq <= before && !changes.reset) {
           throw new Error(`the log of ${this.#ledger} ends at ${before}, not at ${this.#head}`);
         }
         this.#moveTo(seq, changes.more);
-        this.#deps.queue.answer(
-          encodeNotification("metas", { ledger: this.#ledger, ...changes }),
-        );
+        this.#deps.queue.answer(stretch.notice);
       });
     }
     // In the same breath as the check above: a change that comes later finds the watch live.

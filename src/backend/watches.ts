@@ -1,7 +1,6 @@
 /** The watches of one socket: bounded in number, and together in what they hold. */
 
 import { HearthError } from "../protocol/errors.ts";
-import { readAfter, readHeads } from "./changes.ts";
 import type { OpenedWatch, Services, WatchDesk } from "./handler.ts";
 import type { SendQueue } from "./send_queue.ts";
 import type { Session } from "./session.ts";
@@ -13,7 +12,7 @@ export const maxWatches = 1000;
 
 /** Options of {@linkcode Watches}. */
 export interface WatchesOptions {
-  readonly services: Pick<Services, "hub" | "metaStore">;
+  readonly services: Pick<Services, "hub" | "reads">;
   readonly queue: SendQueue;
   /** Runs something when the answer to the present request has been queued. */
   readonly afterReply: (effect: () => void) => void;
@@ -37,7 +36,7 @@ export class Watches implements WatchDesk {
   }
 
   open(ledger: LedgerId): OpenedWatch {
-    const { services: { hub, metaStore }, queue, afterReply, onError } = this.#options;
+    const { services: { hub, reads }, queue, afterReply, onError } = this.#options;
     this.close(ledger);
     if (this.#entries.size >= maxWatches) {
       throw new HearthError(
@@ -50,10 +49,7 @@ export class Watches implements WatchDesk {
       queue,
       onError,
       takeTurn: (step) => this.#takeTurn(step),
-      read: (ledger, after) =>
-        after === undefined
-          ? readHeads(metaStore, ledger, false)
-          : readAfter(metaStore, ledger, after),
+      read: (ledger, after) => reads.after(ledger, after),
     });
     const stopListening = hub.listen(ledger, watch);
     const entry = {

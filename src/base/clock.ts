@@ -20,20 +20,6 @@ export const systemClock: Clock = {
 /** Timers beyond 2^31 ms fire at once on every runtime: longer waits are made of steps like this. */
 export const maxTimerMs = 24 * 60 * 60 * 1000;
 
-/** Calls back at a time, however far away; returns the function that calls it off. */
-export function atTime(clock: Clock, time: number, callback: () => void): () => void {
-  let cancel = (): void => {};
-  const arm = (): void => {
-    const left = time - clock.now();
-    cancel = clock.after(Math.max(0, Math.min(left, maxTimerMs)), () => {
-      if (clock.now() >= time) callback();
-      else arm();
-    });
-  };
-  arm();
-  return () => cancel();
-}
-
 /** Waits so long, a day at most, or until one of the signals is given, whichever is first. */
 export function pause(clock: Clock, ms: number, ...signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {

@@ -8,11 +8,15 @@ import { generateJwk, importKey, type SigningKey } from "../sts/keys.ts";
 /** Loads the key of a data folder; makes folder and key when they are not there. */
 export async function loadKey(data: string): Promise<SigningKey> {
   const path = join(data, "signing-key.json");
-  const text = await readText(path) ?? await makeKey(data, path);
+  return await readKey(await readText(path) ?? await makeKey(data, path), `"${path}"`);
+}
+
+/** Reads a key that was written down in `place`. */
+export async function readKey(text: string, place: string): Promise<SigningKey> {
   try {
     return await importKey(JSON.parse(text));
   } catch (cause) {
-    throw new Error(`Cannot use the signing key in "${path}": it is damaged`, { cause });
+    throw new Error(`Cannot use the signing key in ${place}: it is damaged`, { cause });
   }
 }
 

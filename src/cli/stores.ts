@@ -6,6 +6,7 @@ import { openNatsBus } from "../backend/bus/nats_bus.ts";
 import { openPostgresBus } from "../backend/bus/postgres_bus.ts";
 import { errorFields, type Log } from "../backend/log.ts";
 import type { BlobStore } from "../backend/stores/blob_store.ts";
+import type { DirectBlobs } from "../backend/stores/direct_blob_store.ts";
 import { openDisk } from "../backend/stores/disk.ts";
 import type { MetaStore } from "../backend/stores/meta_store.ts";
 import { openPostgres } from "../backend/stores/postgres.ts";
@@ -26,6 +27,8 @@ export interface StoresOptions {
 export interface Stores {
   readonly metaStore: MetaStore;
   readonly blobStore: BlobStore;
+  /** Signs requests to the blob store, when clients may send them to it themselves. */
+  readonly directBlobs: DirectBlobs | undefined;
   /** Present when other servers may share the database. */
   readonly bus: Bus | undefined;
 }
@@ -39,30 +42,42 @@ export async function openStores(
   options: StoresOptions,
   opened: AsyncDisposableStack,
 ): Promise<Stores> {
-  const { config: { database, data, blobs, bus }, env, log } = options;
+  const { config: { database, data, blobs, bus }, log } = options;
   const metaStore = opened.use(
     database === undefined
       ? await openSqlite({ path: join(data, "hearth.sqlite") })
       : await openPostgres({ url: database }),
   );
-  const blobStore = opened.use(
-    blobs === undefined
-      // The SQLite file is locked by this process, and so is the folder beside it.
-      ? await openDisk({
-        directory: join(data, "blobs"),
-        ...(database === undefined && { staleMs: 0 }),
-      })
-      : await openS3({
-        ...parseS3Url(blobs, env),
-        onLeftover: (error) => log.warn("parts of an upload stay in S3", errorFields(error)),
-      }),
-  );
+  const blobStores = await openBlobs(options);
+  opened.use(blobStores.blobStore);
   if (database !== undefined && blobs === undefined) {
     log.warn(
       "large blobs stay in the data folder: servers that share the database need HEARTH_BLOBS",
     );
   }
-  return { metaStore, blobStore, bus: opened.use(await openBus(database, bus, log)) };
+  return { metaStore, ...blobStores, bus: opened.use(await openBus(database, bus, log)) };
+}
+
+async function openBlobs(
+  { config: { database, data, blobs }, env, log }: StoresOptions,
+): Promise<Pick<Stores, "blobStore" | "directBlobs">> {
+  if (blobs === undefined) {
+    const blobStore = await openDisk({
+      directory: join(data, "blobs"),
+      // The SQLite file is locked by this process, and so is the folder beside it.
+      ...(database === undefined && { staleMs: 0 }),
+    });
+    return { blobStore, directBlobs: undefined };
+  }
+  const place = parseS3Url(blobs, env);
+  const blobStore = await openS3({
+    ...place,
+    onLeftover: (error) => log.warn("parts of an upload stay in S3", errorFields(error)),
+  });
+  const { clientEndpoint } = place;
+  if (clientEndpoint === undefined) return { blobStore, directBlobs: undefined };
+  log.info("clients move large blobs directly", { endpoint: clientEndpoint });
+  return { blobStore, directBlobs: blobStore };
 }
 
 async function openBus(

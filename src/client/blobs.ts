@@ -1,8 +1,10 @@
 /** Commits and blobs of any size and number, within what the server takes in one message. */
 
+import type { Clock } from "../base/clock.ts";
 import { HearthError } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
-import type { BlobRef, BlobUpload } from "../protocol/model.ts";
+import type { CommitParams } from "../protocol/method_table.ts";
+import type { BlobListing, BlobRef, BlobUpload, StoreName } from "../protocol/model.ts";
 import { mapBounded } from "./bounded.ts";
 import type { Calls } from "./calls.ts";
 import type { CallOptions, CommitInput, FetchedBlob } from "./client.ts";
@@ -24,11 +26,13 @@ export class Blobs {
   readonly #calls: Calls;
   readonly #connection: BlobsOptions["connection"];
   readonly #transfers: Transfers;
+  readonly #clock: Clock;
 
   constructor(options: BlobsOptions) {
     this.#calls = options.calls;
     this.#connection = options.connection;
     this.#transfers = new Transfers(options);
+    this.#clock = options.deps.clock;
   }
 
   /** Commits, in as many steps as it takes; the last one makes it visible. */
@@ -40,7 +44,15 @@ export class Blobs {
       if (blob.bytes.length > limits.blobBytes) throw tooLarge(ledger, blob, limits);
       return fitsInside(blob, limits) ? blob : await this.#transfers.upload(ledger, blob, signal);
     });
-    const plan = planCommits({ ...commit, blobs }, limits.messageBytes);
+    try {
+      return await this.#send(planCommits({ ...commit, blobs }, limits.messageBytes), signal);
+    } catch (error) {
+      this.#lookForLost(error, blobs);
+      throw error;
+    }
+  }
+
+  async #send(plan: readonly CommitParams[], signal: AbortSignal): Promise<string> {
     const [first, ...parts] = plan;
     const last = parts.pop() ?? first;
     if (!first || !last) throw new TypeError("A plan has a first and a last commit");
@@ -48,6 +60,14 @@ export class Blobs {
     if (first !== last) await this.#calls.call("commit", first, { signal });
     await mapBounded(parts, maxParallel, (part) => this.#calls.call("commit", part, { signal }));
     return (await this.#calls.call("commit", last, { signal })).cursor;
+  }
+
+  /** What was uploaded and did not arrive had better take another way when the caller tries again. */
+  #lookForLost(error: unknown, blobs: readonly BlobUpload[]): void {
+    if (!(error instanceof HearthError)) return;
+    const missing = new Set(error.details?.blobs?.map(({ store, cid }) => `${store}/${cid}`));
+    const isLost = ({ store, cid, bytes }: BlobUpload) => !bytes && missing.has(`${store}/${cid}`);
+    if (blobs.some(isLost)) this.#transfers.detour(error);
   }
 
   /** Those of the blobs that the ledger does not have. */
@@ -78,11 +98,27 @@ export class Blobs {
     return await downloadBlobs(blobs, {
       calls: this.#calls,
       transfers: this.#transfers,
+      clock: this.#clock,
       limits: await this.#limits(signal),
       ledger,
       onBlob,
       signal,
     });
+  }
+
+  /** All blobs of one store, newest first, a page at a time. */
+  async *list(
+    ledger: string,
+    store: StoreName,
+    options: CallOptions = {},
+  ): AsyncGenerator<readonly BlobListing[]> {
+    let before: string | undefined;
+    do {
+      const page = await this.#calls.call("listBlobs", { ledger, store, before }, options);
+      if (page.blobs.length > 0) yield page.blobs;
+      // Behind an empty page there is no going on, whatever the server says.
+      before = page.more ? page.blobs.at(-1)?.cid : undefined;
+    } while (before !== undefined);
   }
 
   #signal({ signal }: CallOptions): AbortSignal {

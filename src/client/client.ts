@@ -2,7 +2,7 @@
 
 import type { HearthError } from "../protocol/errors.ts";
 import type { MethodTable } from "../protocol/method_table.ts";
-import type { BlobRef, Changes, Meta } from "../protocol/model.ts";
+import type { BlobListing, BlobRef, Changes, Meta, StoreName } from "../protocol/model.ts";
 
 /** A token, or a function that brings one: called at first, before expiry and after a refusal. */
 export type TokenSource = string | (() => string | Promise<string>);
@@ -139,6 +139,15 @@ export interface Client extends AsyncDisposable {
     onBlob: (blob: FetchedBlob) => void | Promise<void>,
     options?: CallOptions,
   ): Promise<BlobRef[]>;
+  /**
+   * Lists all blobs of one store, retired ones included, newest first, a page at a time: the next one
+   * is asked for when the loop goes on.
+   */
+  listBlobs(
+    ledger: string,
+    store: StoreName,
+    options?: CallOptions,
+  ): AsyncIterable<readonly BlobListing[]>;
   /** Watches a ledger until closed. */
   watch(ledger: string, events: WatchEvents, options?: WatchOptions): Watch;
   /** Sends an ephemeral message to the ledger's other watchers, if there is a link now. */

@@ -50,7 +50,7 @@ export function createClient(options: ConnectOptions, deps: ClientDeps): Client 
     },
   });
   const calls = new Calls({ connection, clock, random });
-  const blobs = new Blobs({ connection, calls, deps, baseUrl });
+  const blobs = new Blobs({ connection, calls, deps, baseUrl, logger });
 
   const close = (): Promise<void> => {
     signal?.removeEventListener("abort", close);
@@ -73,6 +73,7 @@ export function createClient(options: ConnectOptions, deps: ClientDeps): Client 
       method === "tell" ? calls.once(method, params, options) : calls.call(method, params, options),
     commit: (commit, options) => blobs.commit(commit, options),
     missing: (ledger, refs, options) => blobs.missing(ledger, refs, options),
+    listBlobs: (ledger, store, options) => blobs.list(ledger, store, options),
     getBlobs: (ledger, refs, onBlob, options) => blobs.get(ledger, refs, onBlob, options),
     watch(ledger, events, options) {
       if (connection.signal.aborted) {

@@ -1,9 +1,11 @@
 /** One `getBlobs` of any number of blobs: rounds of answers, and downloads beside them. */
 
+import type { Clock } from "../base/clock.ts";
 import { Semaphore } from "../base/semaphore.ts";
 import { HearthError } from "../protocol/errors.ts";
 import type { Limits } from "../protocol/limits.ts";
 import type { BlobAnswer, BlobRef } from "../protocol/model.ts";
+import { mapBounded } from "./bounded.ts";
 import type { Calls } from "./calls.ts";
 import type { FetchedBlob } from "./client.ts";
 import { maxRefs } from "./commit_plan.ts";
@@ -14,6 +16,7 @@ import type { Transfers } from "./transfers.ts";
 export interface DownloadOptions {
   readonly calls: Calls;
   readonly transfers: Transfers;
+  readonly clock: Clock;
   readonly limits: Limits;
   readonly ledger: string;
   readonly onBlob: (blob: FetchedBlob) => void | Promise<void>;
@@ -25,6 +28,13 @@ const downloadBytes = 16 << 20;
 const minDownloadBytes = 4 << 20;
 /** The smallest answer worth a round trip, on a line that could not take larger ones. */
 const minInlineBytes = 64 << 10;
+/** Signed URLs live for 15 minutes: older ones are not tried, since the download has to begin by then. */
+const freshMs = 10 * 60_000;
+/**
+ * Digests under way at once. Each is computed on another thread, and one after another they mostly
+ * wait for their turn in the loop; more than this brought nothing on any runtime.
+ */
+const maxChecks = 8;
 
 interface Wanted extends BlobRef {
   /** Known once the server has answered with a URL. */
@@ -94,9 +104,10 @@ class Download {
 
   /** Asks for a batch; returns those of it that are to be asked for again. */
   async #round(batch: readonly Wanted[]): Promise<Wanted[]> {
-    const { calls, ledger, limits, signal, onBlob } = this.#options;
+    const { calls, ledger, limits, clock, signal, onBlob } = this.#options;
     const blobs = batch.map(({ store, cid }) => ({ store, cid }));
     const { inlineBytes: expectBytes } = limits;
+    const askedAt = clock.now();
     const answer = await calls.run("getBlobs", (attempt) => {
       // An answer that did not come through may have been too large for the line.
       const inlineBytes = Math.max(minInlineBytes, expectBytes / 2 ** attempt | 0);
@@ -108,18 +119,20 @@ class Download {
     for (const { store, cid } of answer.missing) {
       if (open.delete(`${store}/${cid}`)) this.#missing.push({ store, cid });
     }
+    await mapBounded(answer.blobs, maxChecks, async (blob) => {
+      if (blob.bytes && open.has(`${blob.store}/${blob.cid}`)) await checkDigest(blob, blob.bytes);
+    });
     for (const blob of answer.blobs) {
       const { store, cid, size, bytes } = blob;
       const wanted = open.get(`${store}/${cid}`);
       if (!wanted || !open.delete(`${store}/${cid}`)) continue;
       if (bytes) {
-        await checkDigest(blob, bytes);
         await onBlob({ store, cid, bytes });
       } else if (wanted.size === undefined && size <= limits.inlineBlobBytes) {
         // Small, and outside of the answer only since that was full.
         again.push({ store, cid, size });
       } else {
-        await this.#start(blob);
+        await this.#start(blob, askedAt);
       }
     }
     const [forgotten] = open.keys();
@@ -127,11 +140,12 @@ class Download {
     throw new HearthError("INTERNAL", `Cannot get blob ${forgotten}: the server's answer lacks it`);
   }
 
-  async #start(blob: BlobAnswer): Promise<void> {
-    const { transfers, ledger, signal, onBlob } = this.#options;
+  async #start({ url, direct, ...blob }: BlobAnswer, askedAt: number): Promise<void> {
+    const { transfers, ledger, clock, signal, onBlob } = this.#options;
     const release = await this.#room.take(Math.max(blob.size, minDownloadBytes), signal);
     const { store, cid } = blob;
-    const running = transfers.download(ledger, blob, signal).then(async (bytes) => {
+    const ways = clock.now() - askedAt < freshMs ? { url, direct } : {};
+    const running = transfers.download(ledger, { ...blob, ...ways }, signal).then(async (bytes) => {
       if (bytes) await onBlob({ store, cid, bytes });
       else this.#missing.push({ store, cid });
     }).catch(this.#fail).finally(() => {

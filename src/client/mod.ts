@@ -22,6 +22,7 @@ export type {
   BlobRef,
   BlobUpload,
   Changes,
+  DirectRequest,
   Meta,
   StoreName,
 } from "../protocol/model.ts";

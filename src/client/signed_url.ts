@@ -1,4 +1,4 @@
-/** Moves one blob to or from a signed URL. */
+/** Moves one blob to or from a signed URL: of the server, or of the store behind it. */
 
 import type { Clock } from "../base/clock.ts";
 import { type Code, codes, HearthError } from "../protocol/errors.ts";
@@ -10,6 +10,12 @@ import { withDeadline } from "./deadline.ts";
 export interface SignedUrlDeps {
   readonly fetch: typeof fetch;
   readonly clock: Clock;
+}
+
+/** Where to send a request, and what to send along. */
+export interface SignedTarget {
+  readonly url: URL;
+  readonly headers: Readonly<Record<string, string>>;
 }
 
 /** A blob's bytes and the digest that names them. */
@@ -31,9 +37,9 @@ export async function checkDigest(blob: DigestedBlob, bytes: Uint8Array): Promis
   throw new HearthError("DIGEST_MISMATCH", `Cannot use blob ${blob.cid}: its bytes are others`);
 }
 
-/** Uploads. @throws {HearthError} by the server's status; `CLOSED` when it cannot be reached */
+/** Uploads. @throws {HearthError} by the status answered; `CLOSED` when nobody can be reached */
 export async function putBytes(
-  url: URL,
+  target: SignedTarget,
   bytes: Uint8Array,
   { fetch, clock }: SignedUrlDeps,
   signal: AbortSignal,
@@ -41,9 +47,8 @@ export async function putBytes(
   // An upload shows no progress to go by: the slowest line that is let be does 16 KiB/s.
   const ms = 60_000 + bytes.length / 16;
   const response = await withDeadline((signal) => {
-    return reach(fetch, url, {
+    return reach(fetch, target, {
       method: "PUT",
-      headers: { "content-type": "application/octet-stream" },
       // The type says that the bytes may be shared memory; nothing here makes such.
       body: bytes as Uint8Array<ArrayBuffer>,
       signal,
@@ -55,7 +60,7 @@ export async function putBytes(
 
 /** Downloads and checks. @throws {HearthError} as {@linkcode putBytes}, and `DIGEST_MISMATCH` */
 export async function getBytes(
-  url: URL,
+  target: SignedTarget,
   blob: DigestedBlob,
   { fetch, clock }: SignedUrlDeps,
   signal: AbortSignal,
@@ -64,10 +69,14 @@ export async function getBytes(
   try {
     const either = AbortSignal.any([signal, done.signal]);
     const response = await withDeadline((opening) => {
-      return reach(fetch, url, { signal: AbortSignal.any([either, opening]) });
+      return reach(fetch, target, { signal: AbortSignal.any([either, opening]) });
     }, { clock, ms: stallMs, signal: either, what: "download a blob" });
     if (!response.ok) throw toError(response);
-    const bytes = await readBody(response, { clock, maxBytes: blob.size, stallMs });
+    const bytes = await readBody(response, { clock, maxBytes: blob.size, stallMs })
+      .catch((cause) => {
+        signal.throwIfAborted();
+        throw cause instanceof HearthError ? cause : toLinkError(cause, target);
+      });
     await checkDigest(blob, bytes);
     return bytes;
   } finally {
@@ -79,17 +88,27 @@ const stallMs = 15_000;
 
 async function reach(
   fetch: SignedUrlDeps["fetch"],
-  url: URL,
+  target: SignedTarget,
   init: RequestInit,
 ): Promise<Response> {
+  const { url, headers } = target;
   try {
-    return await fetch(url, { ...init, credentials: "omit", cache: "no-store" });
+    return await fetch(url, { ...init, headers, credentials: "omit", cache: "no-store" });
   } catch (cause) {
     init.signal?.throwIfAborted();
-    // Without its query: that is the signature.
-    const place = `${url.origin}${url.pathname}`;
-    throw new HearthError("CLOSED", `Cannot reach ${place}: the request failed`, { cause });
+    throw toLinkError(cause, target);
   }
+}
+
+/** Without the URL's query: that is the signature, and some runtimes write it into their errors. */
+function toLinkError(cause: unknown, { url }: SignedTarget): HearthError {
+  const texts: string[] = [];
+  for (let it = cause; it instanceof Error && texts.length < 3; it = it.cause) {
+    texts.push(it.message);
+  }
+  const found = texts.join(": ").split(url.search || "\0").join("?…") || "the request failed";
+  const place = `${url.origin}${url.pathname}`;
+  return new HearthError("CLOSED", `Cannot reach ${place}: ${found}`);
 }
 
 /** Statuses that mean one thing only; a refused or vanished URL is to be signed anew. */

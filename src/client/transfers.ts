@@ -1,12 +1,16 @@
-/** Large blobs on their way over signed URLs: signed, sent, and tried again. */
+/**
+ * Large blobs on their way over signed URLs: signed, sent, and tried again. What can go to the store
+ * itself does; when that does not work, it goes through the server.
+ */
 
 import { backoffMs } from "../base/backoff.ts";
 import { sleep } from "../base/clock.ts";
 import { HearthError } from "../protocol/errors.ts";
-import type { BlobAnswer, BlobRef, BlobUpload } from "../protocol/model.ts";
+import type { BlobAnswer, BlobRef, BlobUpload, DirectRequest } from "../protocol/model.ts";
 import type { Calls } from "./calls.ts";
+import type { Logger } from "./client.ts";
 import type { ClientDeps } from "./deps.ts";
-import { getBytes, putBytes, sha256 } from "./signed_url.ts";
+import { getBytes, putBytes, sha256, type SignedTarget } from "./signed_url.ts";
 
 /** What transfers work with. */
 export interface TransfersOptions {
@@ -14,8 +18,20 @@ export interface TransfersOptions {
   readonly deps: Pick<ClientDeps, "clock" | "random" | "fetch">;
   /** What a relative URL is relative to. */
   readonly baseUrl: string;
+  readonly logger: Logger | undefined;
 }
 
+/** The ways that the server offers for one blob. */
+interface Ways {
+  readonly url: string;
+  readonly direct?: DirectRequest | undefined;
+}
+
+/**
+ * How long everything goes through the server after the store could not be reached: a firewall that
+ * answers nothing costs minutes each time.
+ */
+const detourMs = 5 * 60_000;
 /** Attempts of what may be cured by another URL or another download, but mostly is not. */
 const maxDoubtful = 5;
 
@@ -24,11 +40,15 @@ export class Transfers {
   readonly #calls: Calls;
   readonly #deps: TransfersOptions["deps"];
   readonly #baseUrl: string;
+  readonly #logger: Logger | undefined;
+  /** Until when everything goes through the server, epoch ms. */
+  #detourEndsAt = 0;
 
-  constructor({ calls, deps, baseUrl }: TransfersOptions) {
+  constructor({ calls, deps, baseUrl, logger }: TransfersOptions) {
     this.#calls = calls;
     this.#deps = deps;
     this.#baseUrl = baseUrl;
+    this.#logger = logger;
   }
 
   /** Uploads a blob; gives what a commit then says of it. */
@@ -39,10 +59,10 @@ export class Transfers {
   ): Promise<BlobUpload> {
     const named = { store, cid, digest: await sha256(bytes), size: bytes.length };
     return await this.#persist(signal, urlCures, async () => {
-      const { url } = await this.#calls.call("signUrl", { ledger, method: "PUT", ...named }, {
+      const ways = await this.#calls.call("signUrl", { ledger, method: "PUT", ...named }, {
         signal,
       });
-      await putBytes(new URL(url, this.#baseUrl), bytes, this.#deps, signal);
+      await this.#move(ways, signal, (target) => putBytes(target, bytes, this.#deps, signal));
       return named;
     });
   }
@@ -50,24 +70,53 @@ export class Transfers {
   /** Downloads a blob and checks it; nothing when the ledger does not have it any more. */
   async download(
     ledger: string,
-    { store, cid, digest, size, url: firstUrl }: BlobAnswer,
+    { store, cid, digest, size, url, direct }: BlobAnswer,
     signal: AbortSignal,
   ): Promise<Uint8Array | undefined> {
-    let url = firstUrl;
+    const blob = { store, cid, digest, size };
+    let offered: Ways | undefined = url === undefined ? undefined : { url, direct };
     return await this.#persist(signal, downloadCures, async () => {
-      url ??= await this.#signGet(ledger, { store, cid }, signal);
-      if (url === undefined) return undefined;
-      const target = new URL(url, this.#baseUrl);
+      const ways = offered ?? await this.#signGet(ledger, { store, cid }, signal);
+      if (!ways) return undefined;
       // URLs end: another attempt starts with another one.
-      url = undefined;
-      return await getBytes(target, { store, cid, digest, size }, this.#deps, signal);
+      offered = undefined;
+      return await this.#move(ways, signal, (target) => {
+        return getBytes(target, blob, this.#deps, signal);
+      });
     });
   }
 
-  async #signGet(ledger: string, ref: BlobRef, signal: AbortSignal): Promise<string | undefined> {
+  /** Sends everything through the server for a while, since directly it does not arrive. */
+  detour(reason: HearthError): void {
+    const now = this.#deps.clock.now();
+    if (now >= this.#detourEndsAt) {
+      this.#logger?.warn(`blobs go through the server for ${detourMs} ms: ${reason.message}`);
+    }
+    this.#detourEndsAt = now + detourMs;
+  }
+
+  /** Goes the direct way, if there is one, and the other when it fails: once, and not back. */
+  async #move<T>(
+    { url, direct }: Ways,
+    signal: AbortSignal,
+    move: (target: SignedTarget) => Promise<T>,
+  ): Promise<T> {
+    if (direct && this.#deps.clock.now() >= this.#detourEndsAt) {
+      try {
+        return await move({ url: new URL(direct.url), headers: direct.headers });
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof HearthError)) throw error;
+        this.detour(error);
+      }
+    }
+    return await move({ url: new URL(url, this.#baseUrl), headers: {} });
+  }
+
+  async #signGet(ledger: string, ref: BlobRef, signal: AbortSignal): Promise<Ways | undefined> {
     try {
       const params = { ledger, method: "GET", ...ref } as const;
-      return (await this.#calls.call("signUrl", params, { signal })).url;
+      return await this.#calls.call("signUrl", params, { signal });
     } catch (error) {
       if (error instanceof HearthError && error.code === "NOT_FOUND") return undefined;
       throw error;

@@ -78,6 +78,7 @@ export class Attachment {
       ...this.#deps,
       knowledge: this.#knowledge,
       onMerged: () => this.#keeper.merged(),
+      onCompacted: (cars) => this.#outbox.addCompacted(cars),
       signal: this.#ended.signal,
     }, loader.attachedStores.activate(metaUrl));
     this.#inbox.open(listener);

@@ -1,4 +1,7 @@
-/** Reads Fireproof's cars: the commit header inside, the files its documents name, and whether bytes are what their CID says. */
+/**
+ * Reads Fireproof's cars: which there are, the commit header inside, the files that documents name,
+ * and whether bytes are what their CID says.
+ */
 
 import { isNotFoundError } from "@fireproof/core";
 import {
@@ -11,6 +14,7 @@ import {
   type Loadable,
 } from "@fireproof/core-types-blockstore";
 import { HearthError } from "../protocol/errors.ts";
+import type { BlobRef } from "../protocol/model.ts";
 import { loadCar } from "./loading.ts";
 import { isLink, isRecord } from "./values.ts";
 
@@ -52,6 +56,27 @@ export async function openCar(
     meta: header?.meta,
     isWrite: blocks.some((block) => head.some((event) => event.equals(block.cid))),
   };
+}
+
+/** The cars that the database consists of, by CID. */
+export function carsOf(loader: Loadable): Map<string, AnyLink> {
+  return new Map(loader.carLog.asArray().flat().map((car) => [`${car}`, car]));
+}
+
+/** What the server knows a car by. */
+export function toCarRef(car: AnyLink | string): BlobRef {
+  return { store: "car", cid: `${car}` };
+}
+
+/** The cars whose content is in those that the database consists of, by CID. */
+export async function compactedCarsOf(loader: Loadable): Promise<ReadonlySet<string>> {
+  const local = loader.attachedStores.local();
+  const opened = await Promise.allSettled(
+    [...carsOf(loader).values()].map((car) => openCar(loader, car, local)),
+  );
+  // One that cannot be opened says nothing of others: these count as lacking.
+  const compacts = opened.flatMap((it) => it.status === "fulfilled" ? it.value.compacts : []);
+  return new Set(compacts.map(String));
 }
 
 /** The cars of `_files` and `_publicFiles`: each file names one, or a group of several. */

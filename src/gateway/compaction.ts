@@ -8,6 +8,7 @@
 
 import { Result } from "@adviser/cement";
 import type { AnyLink, Loadable } from "@fireproof/core-types-blockstore";
+import { carsOf } from "./cars.ts";
 import { beginningsOf, headOf } from "./clock.ts";
 import { Turns } from "./turns.ts";
 
@@ -96,10 +97,10 @@ function mend(loader: Loadable): Mended {
 
   const compactOnce = () =>
     compaction ??= turns.alone(async () => {
-      const before = loader.carLog.asArray().flat().map(String);
+      const before = carsOf(loader);
       await compact();
-      const after = new Set(loader.carLog.asArray().flat().map(String));
-      const compacted = before.filter((car) => !after.has(car));
+      const after = carsOf(loader);
+      const compacted = [...before.keys()].filter((car) => !after.has(car));
       for (const tell of listeners) tell(compacted);
     }).finally(() => compaction = undefined);
   crdt.compact = compactOnce;

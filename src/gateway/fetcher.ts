@@ -4,9 +4,11 @@ import type { ActiveStore, AnyLink, Loadable } from "@fireproof/core-types-block
 import { CID } from "multiformats/cid";
 import type { Client } from "../client/client.ts";
 import { HearthError } from "../protocol/errors.ts";
-import type { BlobAnswer, BlobRef } from "../protocol/model.ts";
-import { loadIfStored, verifyBytes } from "./cars.ts";
+import type { BlobAnswer } from "../protocol/model.ts";
+import { carsOf, compactedCarsOf, loadIfStored, toCarRef, verifyBytes } from "./cars.ts";
 import { loadCar } from "./loading.ts";
+import { searchSteps } from "./search_steps.ts";
+import { toHearthError } from "./values.ts";
 
 /** Most loaded cars remembered; beyond it all are forgotten, and some may be fetched again. */
 const maxLoaded = 20_000;
@@ -25,6 +27,8 @@ export class Fetcher {
   readonly #store: ActiveStore;
   /** Cars handed to the database, which may not have merged them yet. */
   readonly #loaded = new Set<string>();
+  /** Cars whose content the database has in others, since it compacted them; some are still here. */
+  #compacted: ReadonlySet<string> = new Set();
   /** Checked bytes on their way into the database, by CID; emptied as it loads them. */
   readonly #arrived = new Map<string, Uint8Array>();
 
@@ -48,12 +52,23 @@ export class Fetcher {
     const local = loader.attachedStores.local().active.car;
     let found = await loadIfStored(local.load.bind(local), link);
     if (found) return found;
-    await client.getBlobs(ledger, [{ store: "car", cid }], async ({ bytes }) => {
+    await client.getBlobs(ledger, [toCarRef(cid)], async ({ bytes }) => {
       await verifyBytes(link, bytes, this.#store.active.car);
       found = bytes;
     }, { signal });
     if (found) return found;
     throw this.#notFound(cid);
+  }
+
+  /** Notes which cars' content the database has in others; returns these. */
+  async noteCompacted(): Promise<readonly string[]> {
+    this.#compacted = await compactedCarsOf(this.#deps.loader);
+    return [...this.#compacted];
+  }
+
+  /** Whether the database has the content of a car in another one, as far as was noted. */
+  hasElsewhere(cid: string): boolean {
+    return this.#compacted.has(cid);
   }
 
   /**
@@ -87,8 +102,11 @@ export class Fetcher {
       lacking.delete(cid);
     };
     for (const { cid, bytes } of inline) if (bytes && lacking.has(cid)) await take(cid, bytes);
+    for (const cid of lacking) {
+      if (this.#compacted.has(cid) && await this.#loadLocally(cid)) lacking.delete(cid);
+    }
     if (lacking.size > 0) {
-      const refs = [...lacking].map((cid): BlobRef => ({ store: "car", cid }));
+      const refs = [...lacking].map(toCarRef);
       try {
         await client.getBlobs(ledger, refs, ({ cid, bytes }) => take(cid, bytes), { signal });
       } catch (cause) {
@@ -99,6 +117,21 @@ export class Fetcher {
     }
     for (const cid of lacking) failed.set(cid, this.#notFound(cid));
     return failed;
+  }
+
+  /**
+   * Loads what else the ledger holds, also cars that nothing names any more, newest first and within
+   * the bounds of a search; yields whenever some have come.
+   */
+  async *loadRest(): AsyncGenerator<void> {
+    const { client, ledger, loader, signal } = this.#deps;
+    const here = carsOf(loader);
+    const pages = client.listBlobs(ledger, "car", { signal });
+    for await (const cids of searchSteps(pages, (cid) => here.has(cid) || this.#loaded.has(cid))) {
+      // One that cannot be loaded counts when nothing else has helped.
+      await this.load(cids);
+      yield;
+    }
   }
 
   /** Checks a car and lets the database load it, which keeps it in the local store. */
@@ -116,21 +149,20 @@ export class Fetcher {
     this.#loaded.add(cid);
   }
 
+  /** Loads a car that the device may still have; Fireproof removes what it compacted one turn later. */
+  async #loadLocally(cid: string): Promise<boolean> {
+    const { loader } = this.#deps;
+    try {
+      await loadCar(loader, CID.parse(cid), loader.attachedStores.local());
+      return true;
+    } catch {
+      // Gone or unreadable: the server has it.
+      return false;
+    }
+  }
+
   #notFound(cid: string): HearthError {
     const { ledger } = this.#deps;
     return new HearthError("NOT_FOUND", `Cannot load car ${cid}: "${ledger}" does not hold it`);
   }
-}
-
-/** The cars that the database consists of. */
-export function carsOf(loader: Loadable): Set<string> {
-  return new Set(loader.carLog.asArray().flat().map((car) => `${car}`));
-}
-
-/** What a failure was, for who must know what was attempted. */
-export function toHearthError(cause: unknown, attempted: string): HearthError {
-  if (cause instanceof HearthError) return cause;
-  // Fireproof also throws what is no error and says nothing as text.
-  const found = cause instanceof Error ? cause.message : "the database gave no reason";
-  return new HearthError("INTERNAL", `${attempted}: ${found}`, { cause });
 }

@@ -6,14 +6,15 @@
 import type { ActiveStore, DbMetaEvent, FPEnvelopeMeta } from "@fireproof/core-types-blockstore";
 import { systemClock } from "../base/clock.ts";
 import type { Logger, Watch } from "../client/client.ts";
-import type { HearthError } from "../protocol/errors.ts";
+import { HearthError } from "../protocol/errors.ts";
 import type { BlobRef, Changes, Meta } from "../protocol/model.ts";
 import { headOf } from "./clock.ts";
 import { Crossings } from "./crossings.ts";
-import { Fetcher, type FetcherDeps, toHearthError } from "./fetcher.ts";
+import { Fetcher, type FetcherDeps } from "./fetcher.ts";
 import { importKeys } from "./keys.ts";
 import type { Knowledge } from "./knowledge.ts";
 import { Merger } from "./merger.ts";
+import { toHearthError } from "./values.ts";
 
 /** Most heads kept for another try; beyond it the oldest is given up, and logged. */
 const maxStuck = 1000;
@@ -28,6 +29,8 @@ export interface InboxDeps extends FetcherDeps {
   readonly onChange: () => void;
   /** The database has content that no commit of this device holds yet. */
   readonly onMerged: () => void;
+  /** Cars whose content the database has in others: its next write covers what named them. */
+  readonly onCompacted: (cars: readonly string[]) => void;
   readonly logger: Logger;
 }
 
@@ -152,14 +155,16 @@ export class Inbox {
   async #take(changes: Changes): Promise<void> {
     const { loader, client, knowledge } = this.#deps;
     const { metas, keys, blobs, inventory = [] } = changes;
+    const stored = [...inventory, ...metas.flatMap((meta) => meta.blobs)];
     knowledge.enterEpoch(client.epoch);
     if (changes.reset) knowledge.heads.clear();
     await importKeys(loader, keys);
     knowledge.addKeys(keys);
-    knowledge.addStored(inventory);
-    knowledge.addStored(metas.flatMap((meta) => meta.blobs));
+    knowledge.addStored(stored);
+    if (changes.reset) this.#deps.onCompacted(await this.#fetcher.noteCompacted());
+    const cars = carsIn(stored).filter((cid) => !this.#fetcher.hasElsewhere(cid));
     // One that cannot be loaded counts when a head turns out to need it.
-    await this.#fetcher.load(carsIn([...inventory, ...metas.flatMap((meta) => meta.blobs)]), blobs);
+    await this.#fetcher.load(cars, blobs);
     for (const meta of metas) this.#waiting.set(meta.cid, meta);
     this.#isWhole = !changes.more;
   }
@@ -204,19 +209,41 @@ export class Inbox {
     // The blocks that one head lacks often come with the next.
     for (const meta of metas) {
       await this.#try(meta, async () => {
+        if (await this.#merger.hasCompacted(meta)) return;
         const event = await this.#merger.merge(meta);
         if (event) merged.push(event);
         else behind.push(meta);
       });
     }
+    const lost: Meta[] = [];
     for (const meta of behind) {
       await this.#try(meta, async () => {
-        merged.push(await this.#merger.mergeFromBehind(meta));
+        const event = await this.#merger.mergeFromBehind(meta);
+        if (event) merged.push(event);
+        else lost.push(meta);
       });
     }
+    if (lost.length > 0) merged.push(...await this.#mergeFromAnywhere(lost));
     this.#scheduleRetry();
     // The merge is done: this only tells Fireproof which metas its next one follows.
     if (merged.length > 0) await this.#listener?.({ type: "meta", payload: merged });
+  }
+
+  /** The last resort: what it does not help waits for more to come. */
+  async #mergeFromAnywhere(metas: readonly Meta[]): Promise<DbMetaEvent[]> {
+    const merged: DbMetaEvent[] = [];
+    try {
+      const outcomes = await this.#merger.mergeFromAnywhere(metas);
+      for (const [at, meta] of metas.entries()) {
+        const outcome = outcomes[at];
+        if (outcome instanceof HearthError) this.#setAside(meta, outcome);
+        else if (outcome) merged.push(outcome);
+      }
+    } catch (cause) {
+      if (this.#deps.signal.aborted) return merged;
+      for (const meta of metas) this.#setAside(meta, cause);
+    }
+    return merged;
   }
 
   async #try(meta: Meta, merge: () => Promise<void>): Promise<void> {

@@ -5,9 +5,10 @@
  */
 
 import { isNotFoundError } from "@fireproof/core";
-import type { Loadable } from "@fireproof/core-types-blockstore";
+import type { AnyLink, Loadable } from "@fireproof/core-types-blockstore";
 import type { Logger } from "../client/client.ts";
 import { betweenWrites } from "./compaction.ts";
+import { type Block, type Crdt, observingReads } from "./reads.ts";
 
 /** How long merged content is in memory alone, when merges are rare. */
 const keepAfterMs = 3_000;
@@ -15,10 +16,6 @@ const keepAfterMs = 3_000;
 const keepEveryMs = 30_000;
 /** A commit of the app's own that is this close behind a merge may not hold it yet. */
 const overlapMs = 1_000;
-
-/** The database, its clock and its blocks. */
-type Crdt = NonNullable<NonNullable<Loadable["blockstoreParent"]>["crdtParent"]>;
-type Block = Parameters<ReturnType<Crdt["blockstore"]["openTransaction"]>["putSync"]>[0];
 
 /** What the keeper needs. */
 export interface KeeperDeps {
@@ -63,7 +60,7 @@ export class Keeper {
       await betweenWrites(loader, async () => {
         const options = { add: false, noLoader: false };
         const transaction = crdt.blockstore.openTransaction(options);
-        for (const block of await blocksBehind(crdt)) transaction.putSync(block);
+        for (const block of await blocksBehind(loader, crdt)) transaction.putSync(block);
         await crdt.blockstore.commitTransaction(transaction, { head: crdt.clock.head }, options);
       });
     } catch (error) {
@@ -83,24 +80,17 @@ export class Keeper {
  * The blocks from which a state of several events is computed. They may be in cars that a compaction
  * has declared superfluous, since it looks back no further than to the events of its own time.
  */
-async function blocksBehind(crdt: Crdt): Promise<Block[]> {
-  const { blockstore, clock } = crdt;
-  const events = new Set(clock.head.map(String));
+async function blocksBehind(loader: Loadable, crdt: Crdt): Promise<Block[]> {
+  const events = new Set(crdt.clock.head.map(String));
   if (events.size < 2) return [];
   const read = new Map<string, Block>();
-  const get = blockstore.get;
-  blockstore.get = async (cid) => {
-    const block = await get.call(blockstore, cid);
+  const note = (cid: AnyLink, block: Block | undefined) => {
     if (block) read.set(`${cid}`, block);
-    return block;
   };
-  try {
-    // Looking up anything computes the state; this is the name of no document.
-    await crdt.get(crypto.randomUUID()).catch((error: unknown) => {
+  // Looking up anything computes the state; this is the name of no document.
+  await observingReads(loader, note, () =>
+    crdt.get(crypto.randomUUID()).catch((error: unknown) => {
       if (!isNotFoundError(error)) throw error;
-    });
-  } finally {
-    blockstore.get = get;
-  }
+    }));
   return [...read].filter(([cid]) => !events.has(cid)).map(([, block]) => block);
 }

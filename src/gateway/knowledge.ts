@@ -6,7 +6,7 @@ import type { BlobRef } from "../protocol/model.ts";
 /** Most CIDs remembered as stored; beyond it all are forgotten, which costs one `missing` call. */
 const maxStored = 20_000;
 
-/** A head of the ledger, as far as this device has opened it. */
+/** A head of the ledger that this device has merged. */
 export interface KnownHead {
   /** The cars that the meta names. */
   readonly cars: readonly string[];
@@ -57,7 +57,7 @@ export class Knowledge {
     for (const key of keys) this.#keys.add(key);
   }
 
-  /** The events that the ledger's state consists of, as far as is known. */
+  /** The events that the ledger's state consists of, as far as it is merged. */
   get events(): AnyLink[] {
     return [...this.heads.values()].flatMap((head) => head.events);
   }

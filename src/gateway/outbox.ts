@@ -8,12 +8,13 @@ import type { Client, Logger } from "../client/client.ts";
 import { HearthError } from "../protocol/errors.ts";
 import { maxListItems } from "../protocol/limits.ts";
 import type { BlobRef } from "../protocol/model.ts";
-import { openCar } from "./cars.ts";
+import { openCar, toCarRef } from "./cars.ts";
 import { isWithin } from "./clock.ts";
 import { keepingCars } from "./compaction.ts";
 import { exportKeys } from "./keys.ts";
 import type { Knowledge } from "./knowledge.ts";
 import { toMeta } from "./metas.ts";
+import { toHearthError } from "./values.ts";
 
 /** Blob bytes gathered before they are sent: what one commit of any size costs in memory. */
 const uploadBytes = 2 << 20;
@@ -131,10 +132,7 @@ export class Outbox {
     try {
       await keepingCars(this.#deps.loader, () => this.#sendAll());
     } catch (cause) {
-      const message = `Cannot send commits of "${this.#deps.ledger}": ${cause}`;
-      refusal = cause instanceof HearthError
-        ? cause
-        : new HearthError("INTERNAL", message, { cause });
+      refusal = toHearthError(cause, `Cannot send commits of "${this.#deps.ledger}"`);
     }
     this.#running = false;
     if (this.#deps.signal.aborted) return;
@@ -192,7 +190,7 @@ export class Outbox {
       uploaded.push({ store: blob.store, cid: blob.cid });
     }
     const metas = await Promise.all(events.map((event) => {
-      const cars = event.dbMeta.cars.map((car): BlobRef => ({ store: "car", cid: `${car}` }));
+      const cars = event.dbMeta.cars.map(toCarRef);
       return toMeta(loader.sthis, event, unique([...cars, ...uploaded]).slice(0, maxListItems));
     }));
     // A state of several events is computed from older blocks than it names: the heads that brought
@@ -200,15 +198,14 @@ export class Outbox {
     const covered = head.length > 1 ? [] : [...needed.keys(), ...compacted];
     const supersedes = knowledge.coveredBy(new Set(covered))
       .filter((cid) => metas.every((meta) => meta.cid !== cid)).slice(0, maxListItems);
-    const retires = [...compacted].filter((cid) => !needed.has(cid))
-      .map((cid): BlobRef => ({ store: "car", cid }))
+    const retires = [...compacted].filter((cid) => !needed.has(cid)).map(toCarRef)
       .filter((ref) => knowledge.isStored(ref)).slice(0, maxListItems);
     await client.commit({ ledger, blobs: batch, metas, keys: newKeys, supersedes, retires }, {
       signal,
     });
     knowledge.addKeys(keys);
     knowledge.addStored(uploaded);
-    knowledge.addStored([...needed.keys()].map((cid): BlobRef => ({ store: "car", cid })));
+    knowledge.addStored([...needed.keys()].map(toCarRef));
     for (const cid of supersedes) knowledge.heads.delete(cid);
     for (const [at, meta] of metas.entries()) {
       const cars = events[at]?.dbMeta.cars.map((car) => `${car}`) ?? [];
@@ -221,7 +218,8 @@ export class Outbox {
 
   /**
    * Whether the server's heads say all that a commit says: there is one at each attach and after
-   * merges, and Fireproof compacts what it only read. A device that writes sends its compactions, for fresh readers.
+   * merges, and Fireproof compacts what it only read. A device that writes sends its compactions, for
+   * fresh readers.
    */
   async #saysNothing({ isWrite, isCompaction, head }: LocalCommit): Promise<boolean> {
     if (isCompaction ? this.#hasSent : isWrite) return false;
@@ -259,7 +257,7 @@ export class Outbox {
   async *#lacking(needed: ReadonlyMap<string, AnyLink>, own: ReadonlySet<string>) {
     const { loader, knowledge } = this.#deps;
     const local = loader.attachedStores.local();
-    const unknown = [...needed].filter(([cid]) => !knowledge.isStored({ store: "car", cid }));
+    const unknown = [...needed].filter(([cid]) => !knowledge.isStored(toCarRef(cid)));
     // New cars need no question; older ones are asked for, since another device may have sent them.
     const certain = unknown.filter(([cid]) => own.has(cid) || this.#unsent.has(cid));
     const asked = unknown.filter(([cid]) => !own.has(cid) && !this.#unsent.has(cid));

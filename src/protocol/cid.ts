@@ -1,6 +1,7 @@
 /** The one spelling of a content identifier that Hearth accepts: CIDv1, base32 lower case, sha2-256. */
 
 const alphabet = "abcdefghijklmnopqrstuvwxyz234567";
+const noValue = 0xff;
 const sha256Code = 0x12;
 const digestLength = 32;
 /** One byte of version, at most three of codec, two of multihash head, the digest. */
@@ -77,7 +78,11 @@ function toBase32(bytes: Uint8Array): string {
   return bits > 0 ? text + alphabet[(buffer << (5 - bits)) & 31] : text;
 }
 
-const values: ReadonlyMap<string, number> = new Map([...alphabet].map((char, at) => [char, at]));
+/** What each character code stands for; a table, since each commit has a dozen CIDs to read. */
+const values = Uint8Array.from({ length: 128 }, (_, code) => {
+  const at = alphabet.indexOf(String.fromCharCode(code));
+  return at < 0 ? noValue : at;
+});
 
 function fromBase32(text: string): Uint8Array | undefined {
   if (text[0] !== "b" || text.length > maxLength) return undefined;
@@ -86,8 +91,8 @@ function fromBase32(text: string): Uint8Array | undefined {
   let bits = 0;
   let at = 0;
   for (let index = 1; index < text.length; index++) {
-    const value = values.get(text[index] ?? "");
-    if (value === undefined) return undefined;
+    const value = values[text.charCodeAt(index)] ?? noValue;
+    if (value === noValue) return undefined;
     buffer = (buffer << 5) | value;
     bits += 5;
     if (bits >= 8) {

@@ -5,7 +5,7 @@
 
 import * as v from "valibot";
 import { joinBytes } from "../base/bytes.ts";
-import { decodeValues, encodeValue } from "./codec.ts";
+import { decodeValues, Encoded, encodeList, encodeValue } from "./codec.ts";
 import { type Code, codes, type ErrorDetails, HearthError, type Retry } from "./errors.ts";
 import type { GuardLimits } from "./guard.ts";
 import { blobRefSchema, countSchema } from "./model.ts";
@@ -72,9 +72,10 @@ export function encodeRequest(
   return encodeValue([0, id, method, params]);
 }
 
-/** Encodes the reply of a call that went well. */
+/** Encodes the reply of a call that went well; its result may be encoded already. */
 export function encodeResult(id: number, result: unknown): Uint8Array<ArrayBuffer> {
-  return encodeValue([1, id, null, result]);
+  const reply = [1, id, null, result];
+  return result instanceof Encoded ? encodeList(reply) : encodeValue(reply);
 }
 
 /** Encodes the reply of a call that did not. */

@@ -20,7 +20,7 @@ export const defaultLimits: Limits = {
   blobBytes: 256 << 20,
 };
 
-/** Most entries in one list of a request: blobs asked for, metas of one commit, and the like. */
+/** Most entries in one list of a request, or of one page: blobs asked for, metas of one commit, and the like. */
 export const maxListItems = 1000;
 /** Most keys of one commit. */
 export const maxKeys = 64;

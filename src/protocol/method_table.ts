@@ -1,7 +1,16 @@
 /** The methods as interfaces, for the public border; methods.ts holds them equal to its schemas. */
 
 import type { Limits } from "./limits.ts";
-import type { BlobAnswer, BlobRef, BlobUpload, Changes, Meta, StoreName } from "./model.ts";
+import type {
+  BlobAnswer,
+  BlobListing,
+  BlobRef,
+  BlobUpload,
+  Changes,
+  DirectRequest,
+  Meta,
+  StoreName,
+} from "./model.ts";
 
 /** What each method takes and gives. */
 export interface MethodTable {
@@ -15,6 +24,8 @@ export interface MethodTable {
   readonly missing: Call<BlobsParams, MissingResult>;
   /** Several blobs at once. */
   readonly getBlobs: Call<GetBlobsParams, GetBlobsResult>;
+  /** All blobs of one store, a page at a time. */
+  readonly listBlobs: Call<ListBlobsParams, ListBlobsResult>;
   /** A URL to get or put one blob. */
   readonly signUrl: Call<SignUrlParams, SignUrlResult>;
   /** Everything after a cursor, then notifications. */
@@ -138,6 +149,24 @@ export interface GetBlobsResult {
   readonly missing: readonly BlobRef[];
 }
 
+/** Parameters of `listBlobs`. */
+export interface ListBlobsParams extends LedgerParams {
+  /** Which store. */
+  readonly store: StoreName;
+  /** CID of the last blob of the page before; from the newest without one. */
+  readonly before?: string | undefined;
+  /** Most blobs of the page, 1 to 1,000. */
+  readonly limit?: number | undefined;
+}
+
+/** Result of `listBlobs`. */
+export interface ListBlobsResult {
+  /** Blobs older than `before`, retired ones included, newest first. */
+  readonly blobs: readonly BlobListing[];
+  /** The store holds older ones than these. */
+  readonly more: boolean;
+}
+
 /** Parameters of `signUrl`. */
 export interface SignUrlParams extends LedgerParams {
   /** What the URL is for. */
@@ -156,8 +185,10 @@ export interface SignUrlParams extends LedgerParams {
 export interface SignUrlResult {
   /** Where to send the request. */
   readonly url: string;
-  /** When the URL ends, epoch ms. */
+  /** When the URL ends, epoch ms; `direct` ends then as well. */
   readonly expiresAt: number;
+  /** The same by a request to the store itself, which may be out of reach. */
+  readonly direct?: DirectRequest | undefined;
 }
 
 /** Parameters of `watch`. */

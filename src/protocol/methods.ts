@@ -2,9 +2,10 @@
 
 import * as v from "valibot";
 import type { MethodTable } from "./method_table.ts";
-import { maxKeys, maxTellBytes, maxWaitMs, maxWalBytes } from "./limits.ts";
+import { maxKeys, maxListItems, maxTellBytes, maxWaitMs, maxWalBytes } from "./limits.ts";
 import {
   blobAnswerSchema,
+  blobListingSchema,
   blobRefSchema,
   blobUploadSchema,
   bytesSchema,
@@ -15,6 +16,7 @@ import {
   cursorSchema,
   type Deep,
   digestSchema,
+  directRequestSchema,
   keySchema,
   ledgerChangesSchema,
   ledgerSchema,
@@ -94,6 +96,21 @@ export const methods = {
     }),
     result: v.strictObject({ blobs: v.array(blobAnswerSchema), missing: v.array(blobRefSchema) }),
   },
+  /** All blobs of one store, retired ones included, newest first, a page at a time. */
+  listBlobs: {
+    access: "read",
+    over: "any",
+    params: v.strictObject({
+      ledger: ledgerSchema,
+      store: storeSchema,
+      before: v.optional(cidSchema),
+      limit: v.optional(
+        v.pipe(countSchema, v.minValue(1), v.maxValue(maxListItems)),
+        maxListItems,
+      ),
+    }),
+    result: v.strictObject({ blobs: v.array(blobListingSchema), more: v.boolean() }),
+  },
   /** A URL to get or put one blob without this connection; a PUT needs the right to write. */
   signUrl: {
     access: (params: { readonly method: "GET" | "PUT" }): Access =>
@@ -113,7 +130,11 @@ export const methods = {
         "a PUT needs `digest` and `size`",
       ),
     ),
-    result: v.strictObject({ url: v.string(), expiresAt: countSchema }),
+    result: v.strictObject({
+      url: v.string(),
+      expiresAt: countSchema,
+      direct: v.optional(directRequestSchema),
+    }),
   },
   /** Everything after the cursor (the heads without one), then `metas` notifications in order. */
   watch: {

@@ -31,6 +31,14 @@ export interface BlobUpload extends BlobRef {
   readonly size?: number | undefined;
 }
 
+/** One request to the blob store itself, which its receiver may send, as it is, until it expires. */
+export interface DirectRequest {
+  /** Where to send it. Holds the signature: not for logs. */
+  readonly url: string;
+  /** Headers to send along; they are part of what is signed. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
 /** A blob as the server hands it out: inside the answer (`bytes`) or at a signed `url`. */
 export interface BlobAnswer extends BlobRef {
   /** Length of the bytes. */
@@ -41,6 +49,8 @@ export interface BlobAnswer extends BlobRef {
   readonly bytes?: Uint8Array | undefined;
   /** Where to fetch it otherwise, for some minutes. */
   readonly url?: string | undefined;
+  /** Beside `url`: the same by a GET of the store itself, which may be out of reach. */
+  readonly direct?: DirectRequest | undefined;
 }
 
 /** A blob of a ledger and its size, to plan a download by. */
@@ -135,12 +145,18 @@ export const blobUploadSchema = v.pipe(
   ),
 );
 
+export const directRequestSchema = v.strictObject({
+  url: v.string(),
+  headers: v.record(v.string(), v.string()),
+});
+
 export const blobAnswerSchema = v.strictObject({
   ...refEntries,
   size: count,
   digest,
   bytes: v.optional(bytes),
   url: v.optional(v.string()),
+  direct: v.optional(directRequestSchema),
 });
 
 export const blobListingSchema = v.strictObject({ ...refEntries, size: count });
@@ -188,6 +204,7 @@ export type Matches<S extends v.GenericSchema, I> = Same<Deep<v.InferOutput<S>>,
 
 true satisfies Matches<typeof blobRefSchema, BlobRef>;
 true satisfies Matches<typeof blobUploadSchema, BlobUpload>;
+true satisfies Matches<typeof directRequestSchema, DirectRequest>;
 true satisfies Matches<typeof blobAnswerSchema, BlobAnswer>;
 true satisfies Matches<typeof blobListingSchema, BlobListing>;
 true satisfies Matches<typeof metaSchema, Meta>;

@@ -27,6 +27,7 @@ export const claimsSchema = v.object({
   jti: name,
   iat: seconds,
   exp: seconds,
+  nbf: v.optional(seconds),
   tenants: v.optional(v.array(v.union([name, v.object({ id: name })])), []),
   ledgers: v.optional(v.array(v.object({ id: name, right: v.optional(right, "read") })), []),
   selected: v.optional(v.object({ tenant: v.optional(name) })),

@@ -88,6 +88,32 @@ test("missing and getBlobs name what the ledger does not have, and other ledgers
   await socket.close();
 });
 
+test("listBlobs tells page by page what the ledger holds, in use or retired", async () => {
+  await using server = await startTestBackend();
+  const socket = await greet(server);
+  const cars = [1, 2, 3, 4, 5].map((seed) => makeBlob(seed, 10 * seed));
+  const file = makeBlob(6, 60, "file");
+  for (const { ref, upload } of [...cars, file]) {
+    await socket.call("commit", { ledger, metas: [makeMeta(ref.cid, [ref])], blobs: [upload] });
+  }
+  const [retired] = cars.slice(3).map(({ ref }) => ref);
+  assert(retired);
+  await socket.call("commit", { ledger, metas: [makeMeta("last")], retires: [retired] });
+  const listed = cars.map(({ ref, bytes }) => ({ ...ref, size: bytes.length })).reverse();
+  const page = { ledger, store: "car" as const };
+  assertEquals(await socket.call("listBlobs", page), { blobs: listed, more: false });
+  const first = await socket.call("listBlobs", { ...page, limit: 2 });
+  assertEquals(first, { blobs: listed.slice(0, 2), more: true });
+  const rest = await socket.call("listBlobs", { ...page, limit: 3, before: retired.cid });
+  assertEquals(rest, { blobs: listed.slice(2), more: false });
+  const files = await socket.call("listBlobs", { ledger, store: "file" });
+  assertEquals(files, { blobs: [{ ...file.ref, size: 60 }], more: false });
+  const before = makeMeta("never stored").cid;
+  const error = await errorOf(() => socket.call("listBlobs", { ...page, before }));
+  assertEquals(error.code, "NOT_FOUND");
+  await socket.close();
+});
+
 test("a large blob goes to a signed URL first, then the commit names its digest and size", async () => {
   await using server = await startTestBackend();
   const socket = await greet(server);
@@ -192,6 +218,7 @@ test("without auto-create a ledger that does not exist is unknown, to every meth
     ["watch", {}],
     ["missing", { blobs: [] }],
     ["getBlobs", { blobs: [] }],
+    ["listBlobs", { store: "car" }],
     ["signUrl", { method: "PUT", ...blob.ref, digest: blob.digest, size: 100_000 }],
     ["delMeta", { metas: [] }],
     ["getWal", { name: "x" }],

@@ -1,6 +1,7 @@
 /** The group committer: what goes together, in which order it is told, and what happens at bounds. */
 
 import { describe, it } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { assert, assertEquals, assertRejects } from "#assert";
 import { type CommitterOptions, createCommitter } from "../../src/backend/committer.ts";
 import { createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
@@ -143,6 +144,135 @@ describe("createCommitter()", () => {
   });
 });
 
+describe("createCommitter() on a store that takes two batches at once", () => {
+  it("has two on their way, and never three", async () => {
+    const { committer, started, end } = setUpTwo();
+    const all = ["a", "b", "c", "d"].map((it) => committer.commit(putOf(it)));
+    await turnsOfTheLoop();
+    assertEquals(started, ["a", "b"]);
+    // Whoever comes later finds both under way, too.
+    all.push(committer.commit(putOf("e")));
+    end("a");
+    assertEquals(seqOf(await all[0]), 1);
+    await turnsOfTheLoop();
+    assertEquals(started, ["a", "b", "c"]);
+    end("b");
+    end("c");
+    await turnsOfTheLoop();
+    assertEquals(started, ["a", "b", "c", "d", "e"]);
+    end("d");
+    end("e");
+    assertEquals((await Promise.all(all)).map(seqOf), [1, 2, 3, 4, 5]);
+  });
+
+  it("has no third on its way when it begins anew while one is", async () => {
+    const { committer, started, end } = setUpTwo();
+    const first = committer.commit(putOf("a"));
+    await turnsOfTheLoop();
+    const others = ["b", "c"].map((it) => committer.commit(putOf(it)));
+    await turnsOfTheLoop();
+    assertEquals(started, ["a", "b"]);
+    for (const it of ["a", "b"]) end(it);
+    await turnsOfTheLoop();
+    assertEquals(started, ["a", "b", "c"]);
+    end("c");
+    assertEquals((await Promise.all([first, ...others])).map(seqOf), [1, 2, 3]);
+  });
+
+  it("tells of what was kept in the order in which batches end, before anybody has an ack", async () => {
+    const events: string[] = [];
+    const { committer, end } = setUpTwo({
+      maxBatch: 2,
+      onCommitted: (_, { seq }) => events.push(`told ${seq}`),
+    });
+    const all = ["a", "b", "c", "d"].map(async (it) => {
+      events.push(`ack ${seqOf(await committer.commit(putOf(it)))}`);
+    });
+    await turnsOfTheLoop();
+    end("a");
+    end("c");
+    await Promise.all(all);
+    const told = ["told 1", "told 2", "told 3", "told 4"];
+    assertEquals(events.filter((it) => it.startsWith("told")), told);
+    for (const seq of [1, 2, 3, 4]) {
+      assert(events.indexOf(`told ${seq}`) < events.indexOf(`ack ${seq}`), events.join(", "));
+    }
+  });
+
+  it("rejects the commits of the one that fails, and keeps those of the other", async () => {
+    const failure = new HearthError("UNAVAILABLE", "Cannot commit: the database took too long");
+    for (const failing of ["a", "b"]) {
+      const { committer, started, end } = setUpTwo();
+      const all = Promise.allSettled(["a", "b", "c"].map((it) => committer.commit(putOf(it))));
+      await turnsOfTheLoop();
+      for (const it of ["a", "b"]) end(it, it === failing ? failure : undefined);
+      await turnsOfTheLoop();
+      end("c");
+      const results = await all;
+      const expected = ["a", "b", "c"].map((it) => it === failing ? "rejected" : "fulfilled");
+      assertEquals(results.map((it) => it.status), expected);
+      assertEquals(started, ["a", "b", "c"]);
+      const kept = results.flatMap((it) => it.status === "fulfilled" ? [seqOf(it.value)] : []);
+      assertEquals(kept, [1, 2]);
+    }
+  });
+
+  it("ends when both have ended, whichever does first", async () => {
+    for (const order of [["a", "b"], ["b", "a"]]) {
+      const [first = "", last = ""] = order;
+      const { committer, end } = setUpTwo();
+      const all = ["a", "b"].map((it) => committer.commit(putOf(it)));
+      await turnsOfTheLoop();
+      let hasEnded = false;
+      const ended = committer[Symbol.asyncDispose]().then(() => (hasEnded = true));
+      end(first);
+      await all[first === "a" ? 0 : 1];
+      await turnsOfTheLoop();
+      assertEquals(hasEnded, false);
+      end(last);
+      await ended;
+      assertEquals((await Promise.all(all)).map((it) => it.kind), ["done", "done"]);
+    }
+  });
+});
+
+/** Lets everything happen that waits for nothing from outside. */
+async function turnsOfTheLoop(): Promise<void> {
+  for (let turn = 0; turn < 5; turn++) await setImmediate();
+}
+
+/** A committer of single commits, unless told otherwise, on a store that ends a batch when told so. */
+function setUpTwo(options: Omit<CommitterOptions, "store"> = {}) {
+  const store = createMemoryMetaStore();
+  const started: string[] = [];
+  const ends = new Map<string, PromiseWithResolvers<void>>();
+  const commit = async (commits: readonly Commit[]): Promise<readonly Outcome[]> => {
+    const name = nameOf(commits[0]);
+    const ended = Promise.withResolvers<void>();
+    started.push(name);
+    ends.set(name, ended);
+    await ended.promise;
+    return await store.commit(commits);
+  };
+  const end = (name: string, failure?: Error): void => {
+    const ended = ends.get(name);
+    assert(ended, `Batch "${name}" is not under way: ${started.join(", ")}`);
+    if (failure) ended.reject(failure);
+    else ended.resolve();
+  };
+  const committer = createCommitter({
+    maxBatch: 1,
+    ...options,
+    store: { batchesAtOnce: 2, commit },
+  });
+  return { committer, started, end };
+}
+
+function nameOf(commit: Commit | undefined): string {
+  const [blob] = commit?.blobs ?? [];
+  return new TextDecoder().decode(blob?.bytes);
+}
+
 /** A committer on a store in memory that notes the size of each batch. */
 function setUp(
   options: Omit<CommitterOptions, "store"> = {},
@@ -155,7 +285,11 @@ function setUp(
     await before();
     return await store.commit(commits);
   };
-  return { committer: createCommitter({ ...options, store: { commit } }), store, batches };
+  return {
+    committer: createCommitter({ ...options, store: { batchesAtOnce: 1, commit } }),
+    store,
+    batches,
+  };
 }
 
 function seqOf(outcome: Outcome | undefined): number {

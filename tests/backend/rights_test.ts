@@ -28,6 +28,7 @@ const calls: Readonly<Record<MethodName, readonly (readonly [Right | "none", obj
   commit: [["write", { ledger, metas: [makeMeta("second")] }]],
   missing: [["read", { ledger, blobs: [blob.ref] }]],
   getBlobs: [["read", { ledger, blobs: [blob.ref] }]],
+  listBlobs: [["read", { ledger, store: "car" }]],
   signUrl: [
     ["read", { ledger, method: "GET", ...blob.ref }],
     ["write", { ledger, method: "PUT", ...blob.ref, digest: blob.digest, size: 100 }],

@@ -3,7 +3,6 @@
 import { assert, assertEquals, assertRejects } from "#assert";
 import { test } from "node:test";
 import { createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
-import { atTime } from "../../src/base/clock.ts";
 import { HearthError } from "../../src/protocol/errors.ts";
 import { encodeNotification } from "../../src/protocol/frames.ts";
 import { createFakeClock } from "../harness/fake_clock.ts";
@@ -86,18 +85,6 @@ test("a connection with a token for 60 days is not closed at once, as one long t
   await socket.close();
 });
 
-test("atTime() calls once, at its time, however far away", () => {
-  const clock = createFakeClock();
-  const start = clock.now();
-  const calls: number[] = [];
-  atTime(clock, start + 60 * dayMs, () => calls.push(clock.now() - start));
-  const cancel = atTime(clock, start + 50 * dayMs, () => calls.push(-1));
-  clock.advance(49 * dayMs);
-  cancel();
-  clock.advance(49 * dayMs);
-  assertEquals(calls, [60 * dayMs]);
-});
-
 test("auth brings a fresh token, and the old expiry passes without effect", async () => {
   const clock = createFakeClock();
   await using server = await startTestBackend({ clock });
@@ -154,10 +141,12 @@ test("a peer that gives no sign of life is cut, one that answers pings is kept",
   clock.advance(1_000);
   await mute.until(() => mute.controls.includes(0x9));
   await assertStillOpen(alive);
-  clock.advance(6_000);
+  for (let second = 0; second < 6; second++) {
+    clock.advance(1_000);
+    await assertStillOpen(alive);
+  }
   await mute.until(() => mute.ended);
   assertEquals(mute.closeCode, undefined);
-  await assertStillOpen(alive);
   await alive.close();
 });
 

@@ -15,11 +15,15 @@ const ledger = "acme/todos";
 
 function makeQueue(options: { readonly maxBytes: number; readonly busyBytes?: number }) {
   const sent: Uint8Array[] = [];
-  const outlet = { bufferedAmount: 0, send: (message: Uint8Array) => void sent.push(message) };
+  const outlet = {
+    readyState: 1,
+    OPEN: 1,
+    bufferedAmount: 0,
+    send: (message: Uint8Array) => void sent.push(message),
+  };
   let full = 0;
   const queue = new SendQueue(outlet, {
     clock: createFakeClock(),
-    signal: new AbortController().signal,
     onFull: () => full++,
     ...options,
   });

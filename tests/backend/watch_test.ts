@@ -116,6 +116,16 @@ test("a commit that comes while a watch is being read follows its answer, withou
   await Promise.all([writer.close(), reader.close()]);
 });
 
+test("keys that came alone while a watcher was away reach it when it comes back", async () => {
+  await using server = await startTestBackend();
+  const [writer, reader] = [await greet(server), await greet(server)];
+  const cursor = await commit(writer, "a");
+  await writer.call("commit", { ledger, keys: ["alone"] });
+  const { keys, metas } = await reader.call("watch", { ledger, cursor });
+  assertEquals([keys, metas], [["alone"], []]);
+  await Promise.all([writer.close(), reader.close()]);
+});
+
 test("a repeated commit tells nobody anything", async () => {
   await using server = await startTestBackend();
   const socket = await greet(server);

@@ -3,7 +3,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "#assert";
 import { connect } from "../../src/client/connect.ts";
-import type { Changes, Client } from "../../src/client/mod.ts";
+import type { BlobListing, Changes, Client } from "../../src/client/mod.ts";
 import { HearthError } from "../../src/protocol/errors.ts";
 import { makeBlob, makeMeta } from "../backend/support/made.ts";
 import { startTestBackend, type TestBackend } from "../backend/support/test_backend.ts";
@@ -71,6 +71,24 @@ for (const transport of ["websocket", "http"] as const) {
     for (const { ref, bytes } of blobs) {
       assert(got.get(ref.cid)?.every((byte, at) => byte === bytes[at]), ref.cid);
     }
+  });
+
+  test(`${transport}: more blobs than one page holds are listed, newest first`, async () => {
+    await using backend = await startTestBackend();
+    await using writer = await client(backend);
+    const made = Array.from({ length: 1_100 }, (_, at) => {
+      const { bytes } = makeBlob(at & 255, 1 + (at >> 8));
+      return { store: "car" as const, cid: makeMeta(`blob ${at}`).cid, bytes };
+    });
+    await writer.commit({ ledger, blobs: made, metas: [makeMeta("one")] });
+    const retires = made.slice(0, 900).map(({ store, cid }) => ({ store, cid }));
+    await writer.commit({ ledger, metas: [makeMeta("two")], retires });
+    const pages: (readonly BlobListing[])[] = [];
+    for await (const page of writer.listBlobs(ledger, "car")) pages.push(page);
+    assertEquals(pages.map(({ length }) => length), [1_000, 100]);
+    const expected = made.map(({ store, cid, bytes }) => ({ store, cid, size: bytes.length }));
+    assertEquals(pages.flat(), expected.reverse());
+    for await (const page of writer.listBlobs(ledger, "file")) assertEquals(page, []);
   });
 
   test(`${transport}: a token that grants less is told so, and the rest goes on`, async () => {

@@ -208,15 +208,16 @@ function reading(open: Open): void {
     assertEquals(none, { metas: [], keys: [], seq: 5, more: false, floor: 0 });
   });
 
-  it("hands out keys that came without a meta with the next one", async () => {
+  it("hands out keys that came without a meta at the head, and with the next one", async () => {
     await using store = await open();
     await commitOne(store, putOf("a"));
     const alone = done(await commitOne(store, commitOf({ keys: ["k", "k"] })));
     assertEquals([alone.seq, alone.fresh, alone.keys], [1, [], ["k"]]);
     assertEquals((await store.heads(ledger)).keys, ["k"]);
-    assertEquals((await store.log(ledger, 1, 10)).keys, []);
+    assertEquals((await store.log(ledger, 1, 10)).keys, ["k"]);
     await commitOne(store, putOf("b", { keys: ["k"] }));
     assertEquals((await store.log(ledger, 1, 10)).keys, ["k"]);
+    assertEquals((await store.log(ledger, 2, 10)).keys, []);
     assertEquals((await store.log(ledger, 0, 1)).keys, []);
   });
 

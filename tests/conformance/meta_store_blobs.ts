@@ -3,7 +3,7 @@
 import { it } from "node:test";
 import { assertEquals } from "#assert";
 import type { MetaStore } from "../../src/backend/stores/meta_store.ts";
-import { blobOf, commitOf, largeBlobOf, ledger, metaOf, putOf, refOf } from "./fixtures.ts";
+import { blobOf, cidOf, commitOf, largeBlobOf, ledger, metaOf, putOf, refOf } from "./fixtures.ts";
 import { commitOne, done, named } from "./outcomes.ts";
 
 /** Declares the tests. @param open makes an empty store */
@@ -43,6 +43,47 @@ export function metaStoreBlobTests(open: () => Promise<MetaStore>): void {
     assertEquals(await store.inventory(ledger, 10), all);
     assertEquals(await store.inventory(ledger, 2), all.slice(0, 2));
     assertEquals(await store.inventory("acme/none", 2), []);
+  });
+
+  it("lists all blobs of a store in pages that meet, newest first, whether in use or not", async () => {
+    await using store = await open();
+    await commitOne(store, commitOf({ blobs: [blobOf("a"), blobOf("f", "f", "file")] }));
+    await commitOne(store, commitOf({ blobs: [blobOf("b", "bb"), largeBlobOf("c", 9)] }));
+    await commitOne(store, putOf("d", { retires: [refOf("a"), refOf("c")] }));
+    await commitOne(store, putOf("foreign", { ledger: "acme/notes" }));
+    const all = [
+      { ...refOf("d"), size: 1 },
+      { ...refOf("c"), size: 9 },
+      { ...refOf("b"), size: 2 },
+      { ...refOf("a"), size: 1 },
+    ];
+    assertEquals(await store.listBlobs(ledger, "car", 10), all);
+    assertEquals(await store.listBlobs(ledger, "car", 3), all.slice(0, 3));
+    assertEquals(await store.listBlobs(ledger, "car", 2, cidOf("d")), all.slice(1, 3));
+    assertEquals(await store.listBlobs(ledger, "car", 2, cidOf("b")), all.slice(3));
+    assertEquals(await store.listBlobs(ledger, "car", 2, cidOf("a")), []);
+    assertEquals(await store.listBlobs(ledger, "file", 2), [{ ...refOf("f", "file"), size: 1 }]);
+    assertEquals(await store.listBlobs("acme/none", "car", 2), []);
+  });
+
+  it("lists no blobs before one that the ledger does not hold in that store", async () => {
+    await using store = await open();
+    await store.commit([putOf("a"), putOf("foreign", { ledger: "acme/notes" })]);
+    assertEquals(await store.listBlobs(ledger, "car", 10, cidOf("absent")), undefined);
+    assertEquals(await store.listBlobs(ledger, "car", 10, cidOf("foreign")), undefined);
+    assertEquals(await store.listBlobs(ledger, "file", 10, cidOf("a")), undefined);
+    assertEquals(await store.listBlobs("acme/none", "car", 10, cidOf("a")), undefined);
+  });
+
+  it("moves no page when blobs come or leave the inventory meanwhile", async () => {
+    await using store = await open();
+    await store.commit([putOf("a"), putOf("b"), putOf("c")]);
+    assertEquals((await store.listBlobs(ledger, "car", 1))?.map(({ cid }) => cid), named("c"));
+    await commitOne(store, putOf("d", { retires: [refOf("a"), refOf("c")] }));
+    const rest = await store.listBlobs(ledger, "car", 10, cidOf("c"));
+    assertEquals(rest?.map(({ cid }) => cid), named("b", "a"));
+    await commitOne(store, commitOf({ metas: [metaOf("e", [refOf("a")])] }));
+    assertEquals(await store.listBlobs(ledger, "car", 10, cidOf("c")), rest);
   });
 
   it("takes retired blobs out of the inventory and keeps them readable", async () => {

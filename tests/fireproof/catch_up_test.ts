@@ -3,10 +3,11 @@
 import { test } from "node:test";
 import { assert, assertEquals } from "#assert";
 import { connect } from "../../mod.ts";
-import { startDevice } from "../harness/device.ts";
+import { diskPlace, startDevice } from "../harness/device.ts";
 import { countRequests } from "../harness/request_count.ts";
 import { startServer } from "../harness/server_process.ts";
-import { docsOf, have, hear, idsOf, join, ledger, patient, reach } from "./scene.ts";
+import { makeTempFolder } from "../harness/temp_folder.ts";
+import { docsOf, have, headsOf, hear, idsOf, join, ledger, patient, reach } from "./scene.ts";
 
 test("a fresh reader of 300 commits gets all in two round trips", patient, async () => {
   await using server = await startServer();
@@ -30,6 +31,68 @@ test("a fresh reader of 300 commits gets all in two round trips", patient, async
     .reduce((sum, name) => sum + (counts[name] ?? 0), 0);
   assert(reads >= 1 && reads <= 2, `Expected one or two, found ${JSON.stringify(counts)}`);
 });
+
+test(
+  "the re-attach of a ledger of 300 commits uploads nothing and asks once",
+  patient,
+  async () => {
+    await using server = await startServer();
+    await using folder = await makeTempFolder();
+    const places = ["writer", "reader"].map((name) => diskPlace(`${folder.path}/${name}`));
+    const ids = idsOf("doc", 300);
+    {
+      await using writer = await startDevice(places[0]);
+      await using reader = await startDevice(places[1]);
+      await join(server, [writer, reader]);
+      await writer.put({ docs: docsOf(...ids) });
+      await have([reader], ids);
+      await Promise.all([writer.flush(), reader.flush()]);
+    }
+    for (const place of places) {
+      await using again = await startDevice(place);
+      const before = server.log.length;
+      await join(server, [again]);
+      await again.flush();
+      await reach([again], "synced");
+      await have([again], ids);
+      assertEquals(countRequests(server.log.slice(before)), { hello: 1, watch: 1 });
+    }
+  },
+);
+
+test(
+  "a device that compacted what it read asks for none of it again, and covers it",
+  patient,
+  async () => {
+    await using server = await startServer();
+    await using folder = await makeTempFolder();
+    const place = diskPlace(folder.path);
+    const ids = idsOf("doc", 30);
+    {
+      await using writer = await startDevice();
+      await using reader = await startDevice(place);
+      await join(server, [writer, reader]);
+      await writer.put({ docs: docsOf(...ids) });
+      await have([reader], ids);
+      await reader.compact();
+      await Promise.all([writer.flush(), reader.flush()]);
+    }
+    await using again = await startDevice(place);
+    const before = server.log.length;
+    await join(server, [again]);
+    await again.flush();
+    await reach([again], "synced");
+    assertEquals(countRequests(server.log.slice(before)), { hello: 1, watch: 1 });
+    await again.put({ docs: docsOf("more") });
+    await again.flush();
+    await using client = connect({ url: server.url, token: await server.token(ledger) });
+    const heads = await headsOf(client, ledger);
+    assertEquals(heads.metas.length, 1);
+    await using fresh = await startDevice();
+    await join(server, [fresh]);
+    await have([again, fresh], [...ids, "more"]);
+  },
+);
 
 test("a commit over 1 MB arrives whole, live and for a fresh reader", patient, async () => {
   await using server = await startServer();

@@ -2,6 +2,7 @@
 
 import type { TestOptions } from "node:test";
 import { assertEquals } from "#assert";
+import type { Changes, Client } from "../../src/client/mod.ts";
 import type { Device } from "../harness/device.ts";
 import type { Doc, LedgerPlace } from "../harness/device_core.ts";
 import { eventually } from "../harness/eventually.ts";
@@ -37,6 +38,15 @@ export function docsOf(...ids: readonly string[]): Doc[] {
 /** Ids `prefix-000`, `prefix-001`, … */
 export function idsOf(prefix: string, count: number): string[] {
   return Array.from({ length: count }, (_, at) => `${prefix}-${String(at).padStart(3, "0")}`);
+}
+
+/** The heads of a ledger, with its keys and the cars in use. */
+export async function headsOf(client: Client, ledger: string): Promise<Changes> {
+  const { promise, resolve } = Promise.withResolvers<Changes>();
+  const watch = client.watch(ledger, { onChanges: resolve }, { inventory: true });
+  const changes = await promise;
+  watch.close();
+  return changes;
 }
 
 /** Waits until each device has exactly the documents with these ids. */

@@ -1,6 +1,6 @@
-/** A clock that stands still until a test moves it. */
+/** Clocks that a test moves. */
 
-import type { Clock } from "../../src/base/clock.ts";
+import { type Clock, systemClock } from "../../src/base/clock.ts";
 
 /** Time in a test's hands. */
 export interface FakeClock extends Clock {
@@ -8,7 +8,7 @@ export interface FakeClock extends Clock {
   advance(ms: number): void;
 }
 
-/** @param now epoch ms at the start */
+/** A clock that stands still until it is moved. @param now epoch ms at the start */
 export function createFakeClock(now = Date.now()): FakeClock {
   const timers = new Set<{ readonly at: number; readonly callback: () => void }>();
   return {
@@ -31,4 +31,25 @@ export function createFakeClock(now = Date.now()): FakeClock {
       now = end;
     },
   };
+}
+
+/** The machine's clock, but for limits of 10 s and more: these come when the test says so. */
+export function createHandClock() {
+  const waiting = new Set<{ readonly ms: number; readonly callback: () => void }>();
+  const clock: Clock = {
+    now: () => systemClock.now(),
+    after: (ms, callback) => {
+      if (ms < 10_000) return systemClock.after(ms, callback);
+      const timer = { ms, callback };
+      waiting.add(timer);
+      return () => void waiting.delete(timer);
+    },
+  };
+  const fire = (ms: number): void => {
+    for (const timer of [...waiting].filter((it) => it.ms === ms)) {
+      waiting.delete(timer);
+      timer.callback();
+    }
+  };
+  return { clock, fire };
 }

@@ -1,6 +1,7 @@
 /**
  * A gate in front of an S3 server that is as strict as S3 itself where that server is not
- * (signatures, checksums, `If-None-Match`, aborted uploads), and fails on demand.
+ * (signatures, checksums, `If-None-Match`, aborted uploads), tells the checksums of objects as S3
+ * does, and fails on demand.
  */
 
 import { Buffer } from "node:buffer";
@@ -46,17 +47,22 @@ export type Fault =
   | { readonly kind: "cut" | "stall"; readonly bytes: number }
   | { readonly kind: "replace"; readonly with: number };
 
+/** Says what becomes of a request; nothing: it passes. */
+export type FaultPlan = (seen: Seen) => Fault | undefined;
+
 /** A running gate. */
 export interface S3Gate extends AsyncDisposable {
   readonly url: string;
   /** All requests so far. */
   readonly seen: readonly Seen[];
+  /** S3's names of them. */
+  readonly actions: readonly string[];
   /** Uploads in parts that were begun and neither completed nor aborted. */
   readonly openUploads: ReadonlySet<string>;
   /** Most requests that were being answered at once. */
   readonly mostAtOnce: number;
-  /** Says what becomes of each request from now on; nothing: it passes. */
-  set(plan: (seen: Seen) => Fault | undefined): void;
+  /** Says what becomes of each request from now on. */
+  set(plan: FaultPlan): void;
   /** Forgets what it saw. */
   forget(): void;
 }
@@ -66,6 +72,8 @@ export interface S3GateOptions {
   /** Port of the server behind, on the loopback address. */
   readonly target: number;
   readonly secretAccessKey: string;
+  /** Whether it tells the checksum of an object, as some servers do not. @default true */
+  readonly tellsChecksums?: boolean;
 }
 
 /** Starts a gate. */
@@ -84,11 +92,13 @@ interface Reply {
 class Gate implements S3Gate {
   readonly #options: S3GateOptions;
   readonly #server = createServer((incoming, outgoing) => void this.#serve(incoming, outgoing));
-  #plan: (seen: Seen) => Fault | undefined = () => undefined;
+  #plan: FaultPlan = () => undefined;
   #seen: Seen[] = [];
   #atOnce = 0;
   mostAtOnce = 0;
   readonly openUploads = new Set<string>();
+  /** What is told of each object; it no longer holds when the object has another ETag. */
+  readonly #checksums = new Map<string, { readonly etag: unknown; readonly checksum: string }>();
 
   constructor(options: S3GateOptions) {
     this.#options = options;
@@ -96,6 +106,10 @@ class Gate implements S3Gate {
 
   get seen(): readonly Seen[] {
     return this.#seen;
+  }
+
+  get actions(): readonly string[] {
+    return this.#seen.map(({ action }) => action);
   }
 
   get url(): string {
@@ -108,7 +122,7 @@ class Gate implements S3Gate {
     return new Promise((resolve) => this.#server.listen(0, "127.0.0.1", resolve));
   }
 
-  set(plan: (seen: Seen) => Fault | undefined): void {
+  set(plan: FaultPlan): void {
     this.#plan = plan;
   }
 
@@ -153,6 +167,8 @@ class Gate implements S3Gate {
   /** What S3 itself would refuse and the server behind would not. */
   async #refuse(seen: Seen, body: Uint8Array): Promise<Reply | undefined> {
     const { headers, method, target } = seen;
+    // Browsers ask without a signature whether a page may send the request that has one.
+    if (method === "OPTIONS") return undefined;
     try {
       const { kind } = verifySignature(seen, this.#options.secretAccessKey, Date.now());
       if (kind === "header" && headers["x-amz-content-sha256"] === undefined) {
@@ -197,7 +213,21 @@ class Gate implements S3Gate {
     if (action === "CompleteMultipartUpload" && reply.status === 200) {
       this.openUploads.delete(uploadId);
     }
-    const checksum = headers["x-amz-checksum-sha256"];
+    return this.#withChecksum(seen, reply, body);
+  }
+
+  /** Tells the checksum of what was stored, and of what is asked for. */
+  #withChecksum({ action, target, headers }: Seen, reply: Reply, body: Uint8Array): Reply {
+    const path = target.split("?")[0] ?? "";
+    const { etag } = reply.headers;
+    let checksum = headers["x-amz-checksum-sha256"];
+    if (action === "CompleteMultipartUpload") checksum = checksumOfParts(body);
+    if (action === "HeadObject" && headers["x-amz-checksum-mode"] === "ENABLED") {
+      const told = this.#checksums.get(path);
+      if (told?.etag === etag && this.#options.tellsChecksums !== false) checksum = told?.checksum;
+    } else if (checksum !== undefined && action !== "UploadPart" && reply.status === 200) {
+      this.#checksums.set(path, { etag: etag ?? etagIn(reply.body), checksum });
+    }
     if (checksum === undefined) return reply;
     return { ...reply, headers: { ...reply.headers, "x-amz-checksum-sha256": checksum } };
   }
@@ -243,6 +273,19 @@ function toSeen({ method = "", url = "", headers }: IncomingMessage, bytes: numb
     headers: Object.fromEntries(flat),
     bytes,
   };
+}
+
+/** What S3 calls the checksum of an object that was put together: that of its parts' checksums. */
+function checksumOfParts(completion: Uint8Array): string {
+  const parts = [
+    ...new TextDecoder().decode(completion).matchAll(/<ChecksumSHA256>(.*?)<\/ChecksumSHA256>/g),
+  ].map(([, checksum = ""]) => Buffer.from(checksum, "base64"));
+  return `${sha256(Buffer.concat(parts), "base64")}-${parts.length}`;
+}
+
+function etagIn(body: Uint8Array): string | undefined {
+  return /<ETag>(.*)<\/ETag>/.exec(new TextDecoder().decode(body))?.[1]
+    ?.replaceAll("&quot;", '"');
 }
 
 function statusReply(fault: Extract<Fault, { kind: "status" }>): Reply {

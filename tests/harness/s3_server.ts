@@ -1,6 +1,7 @@
 /** A real S3 server, made by others, as a process of its own: npm `s3rver`. */
 
 import { existsSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { startChild } from "./child.ts";
@@ -34,8 +35,17 @@ export function lackOfS3(): string | undefined {
     : "s3rver is not installed in .ci/tools: run npm install --prefix .ci/tools";
 }
 
+/** Options of {@linkcode startS3Server}. */
+export interface S3ServerOptions {
+  /** The bucket's rules for pages of other origins, as XML. @default there are none */
+  readonly cors?: string | undefined;
+}
+
 /** Starts a server with one empty bucket. */
-export async function startS3Server(bucket: string): Promise<S3Server> {
+export async function startS3Server(
+  bucket: string,
+  { cors }: S3ServerOptions = {},
+): Promise<S3Server> {
   const node = findRuntime("node");
   if (!node || lackOfS3() !== undefined) throw new Error(`Cannot start S3: ${lackOfS3()}`);
   await using started = new AsyncDisposableStack();
@@ -43,9 +53,11 @@ export async function startS3Server(bucket: string): Promise<S3Server> {
   const port = await freePort();
   const listening = Promise.withResolvers<void>();
   const args = ["--directory", folder.path, "--address", "127.0.0.1", "--port", String(port)];
+  const configs = cors === undefined ? [] : [join(folder.path, "cors.xml")];
+  for (const config of configs) await writeFile(config, cors ?? "");
   const child = startChild(
     node.command,
-    [program, ...args, "--no-vhost-buckets", "--silent", "--configure-bucket", bucket],
+    [program, ...args, "--no-vhost-buckets", "--silent", "--configure-bucket", bucket, ...configs],
     { onLine: (line) => line.startsWith("S3rver listening") && listening.resolve() },
   );
   started.defer(async () => void await child.end("SIGKILL"));

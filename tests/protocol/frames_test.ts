@@ -2,6 +2,7 @@
 
 import { test } from "node:test";
 import { assert, assertEquals } from "#assert";
+import { Encoded } from "../../src/protocol/codec.ts";
 import { codes, HearthError } from "../../src/protocol/errors.ts";
 import {
   decodeFrames,
@@ -32,6 +33,24 @@ test("decodeFrames() gives the frames of a message in the order they were joined
     const all = Array.from({ length: 1 + random.below(20) }, () => randomFrame(random));
     const message = joinFrames(all.map(toBytes));
     assertEquals(decodeFrames(message), all.map(toFrame), `seed ${seed}, round ${round}`);
+  }
+});
+
+test("a result that is encoded for many makes the same replies", () => {
+  const seed = testSeed();
+  const random = seededRandom(seed);
+  for (let round = 0; round < 1_000; round++) {
+    const said = randomFrame(random);
+    if (said.kind !== "result") continue;
+    const { id, result } = said;
+    const shared = new Encoded(result);
+    for (const it of [id, 0]) {
+      assertEquals(
+        encodeResult(it, shared),
+        encodeResult(it, result),
+        `seed ${seed}, round ${round}`,
+      );
+    }
   }
 });
 

@@ -12,6 +12,7 @@ import {
   countSchema,
   cursorSchema,
   digestSchema,
+  directRequestSchema,
   keySchema,
   ledgerSchema,
   limitsSchema,
@@ -31,6 +32,7 @@ export const named: Readonly<Record<string, v.GenericSchema>> = {
   digest: digestSchema,
   BlobRef: blobRefSchema,
   BlobUpload: blobUploadSchema,
+  DirectRequest: directRequestSchema,
   BlobAnswer: blobAnswerSchema,
   BlobListing: blobListingSchema,
   Meta: metaSchema,
@@ -51,6 +53,8 @@ interface Part {
   readonly type: string;
   readonly pipe?: readonly [Part, ...Part[]];
   readonly wrapped?: Part;
+  readonly key?: Part;
+  readonly value?: Part;
   readonly item?: Part;
   readonly items?: readonly Part[];
   readonly entries?: Readonly<Record<string, Part>>;
@@ -104,6 +108,10 @@ function plain(part: Part): string {
       return `[${part.item ? reference(part.item) : ""}]`;
     case "optional":
       return inner(part);
+    case "record":
+      return `{ ${part.key ? reference(part.key) : ""}: ${
+        part.value ? reference(part.value) : ""
+      } }`;
     case "strict_object":
       return record(part);
     default:

@@ -16,6 +16,11 @@ test("parseParams() fills in what may be left out", () => {
     supersedes: [],
     retires: [],
   });
+  assertEquals(parseParams("listBlobs", { ledger: "acme/todos", store: "car" }), {
+    ledger: "acme/todos",
+    store: "car",
+    limit: 1000,
+  });
   assertEquals(parseParams("watch", { ledger: "acme/todos" }), {
     ledger: "acme/todos",
     inventory: false,
@@ -57,6 +62,16 @@ const messages: readonly (readonly [MethodName, unknown, string])[] = [
     "commit",
     { ledger: "acme/todos", blobs: [{ store: "car", cid }] },
     "blobs.0 needs `bytes`, or `digest` and `size` of what was uploaded",
+  ],
+  [
+    "listBlobs",
+    { ledger: "acme/todos", store: "car", limit: 0 },
+    "limit expected >=1",
+  ],
+  [
+    "listBlobs",
+    { ledger: "acme/todos", store: "car", limit: 1001 },
+    "limit expected <=1000",
   ],
   [
     "signUrl",

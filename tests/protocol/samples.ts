@@ -32,6 +32,7 @@ export const paramsOf: { readonly [M in MethodName]: ParamsIn<M> } = {
   },
   missing: { ledger, blobs: [{ store: "car", cid }, { store: "file", cid: otherCid }] },
   getBlobs: { ledger, blobs: [{ store: "car", cid }], inlineBytes: 1_000_000 },
+  listBlobs: { ledger, store: "car", before: cid, limit: 100 },
   signUrl: { ledger, method: "PUT", store: "file", cid, digest, size: 300_000 },
   watch: { ledger, cursor, inventory: true },
   unwatch: { ledger },

@@ -1,53 +1,15 @@
 /** Only tokens that are right in every respect are accepted; all others get the same answer. */
 
-import {
-  base64url,
-  exportJWK,
-  exportSPKI,
-  generateKeyPair,
-  type JWTHeaderParameters,
-  type JWTPayload,
-  SignJWT,
-  UnsecuredJWT,
-} from "jose";
+import { base64url, exportJWK, exportSPKI, generateKeyPair, SignJWT, UnsecuredJWT } from "jose";
 import { test } from "node:test";
 import { HearthError } from "../../src/protocol/errors.ts";
 import { issueToken } from "../../src/sts/issue.ts";
 import { generateJwk, importKey } from "../../src/sts/keys.ts";
 import { createVerifier } from "../../src/sts/verify.ts";
 import { assert, assertEquals, assertNotEquals, assertRejects } from "#assert";
+import { goodClaims, goodHeader, key, now, nowMs, other, sign } from "./signing.ts";
 
-const nowMs = 1_800_000_000_000;
-const now = nowMs / 1000;
-const key = await importKey(await generateJwk());
-const other = await importKey(await generateJwk());
 const verify = createVerifier([key], { now: () => nowMs });
-
-const goodHeader = { alg: "EdDSA", typ: "at+jwt", kid: key.id };
-const goodClaims = {
-  iss: "hearth",
-  aud: "hearth",
-  sub: "alice",
-  jti: "t1",
-  iat: now,
-  exp: now + 60,
-  ledgers: [{ id: "acme/todos", right: "write" }],
-};
-
-function sign(
-  claims: object = {},
-  header: Partial<JWTHeaderParameters> = {},
-  signer = key,
-): Promise<string> {
-  return new SignJWT(without({ ...goodClaims, ...claims }) as JWTPayload)
-    .setProtectedHeader(without({ ...goodHeader, ...header }) as JWTHeaderParameters)
-    .sign(signer.privateKey);
-}
-
-/** Members that are `undefined` are meant to be missing. */
-function without(object: object): object {
-  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
-}
 
 function flip(token: string, part: number): string {
   return token.split(".").map((text, at) => {

@@ -225,10 +225,8 @@ export class Follower implements BusListener, AsyncDisposable {
   }
 
   async #lookOnce(): Promise<void> {
-    for (const ledger of this.#followed.keys()) {
-      if (!this.#hub.has(ledger) && !this.#followed.get(ledger)?.isBusy) {
-        this.#followed.delete(ledger);
-      }
+    for (const [ledger, { isBusy }] of this.#followed) {
+      if (!isBusy && !this.#hub.has(ledger)) this.#followed.delete(ledger);
     }
     const ledgers = this.#hub.ledgers();
     for (let at = 0; at < ledgers.length; at += maxLedgersOfLook) {

@@ -10,8 +10,8 @@ import { backoffMs } from "../../base/backoff.ts";
 import { type Clock, pause, systemClock } from "../../base/clock.ts";
 import { HearthError } from "../../protocol/errors.ts";
 import { errorFields, type Log, silentLog } from "../log.ts";
-import type { Bus, BusCounts, BusListener, BusTold, Hint } from "./bus.ts";
-import { Wire } from "./wire.ts";
+import type { Bus } from "./bus.ts";
+import { type Link, Wire } from "./wire.ts";
 
 /** Options of {@linkcode openPostgresBus}. */
 export interface PostgresBusOptions {
@@ -38,29 +38,27 @@ export interface PostgresBusOptions {
  * @throws {HearthError} `UNAVAILABLE` when the database does not answer
  */
 export async function openPostgresBus(options: PostgresBusOptions): Promise<Bus> {
-  const bus = new PostgresBus(options);
-  await bus.open();
-  return bus;
+  const link = new PostgresLink(options);
+  await link.open();
+  return link.wire;
 }
 
-/** A payload must be shorter than 8000 bytes, and base64 makes four of three. */
-const maxBytes = 5_900;
 /** Time for the farewell to the database. */
 const farewellSeconds = 1;
 /** Longest pause before the next attempt to link. */
 const maxWaitMs = 30_000;
 
-/** A connection that listens, made by the driver, and one that notifies. */
-type Link = postgres.Sql;
-
-class PostgresBus implements Bus {
+class PostgresLink implements Link {
+  /** A payload must be shorter than 8000 bytes, and base64 makes four of three. */
+  readonly maxBytes = 5_900;
+  readonly wire: Wire;
   readonly #options: PostgresBusOptions;
   readonly #channel: string;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #wire: Wire;
-  readonly #closed = new AbortController();
-  #link: Link | undefined;
+  readonly #left = new AbortController();
+  /** A connection that listens, made by the driver, and one that notifies. */
+  #sql: postgres.Sql | undefined;
   #hasListened = false;
   #relinking: Promise<void> | undefined;
   /** Calls off the next beat, or the wait for the last one. */
@@ -71,32 +69,12 @@ class PostgresBus implements Bus {
     this.#channel = options.channel ?? "hearth";
     this.#clock = options.clock ?? systemClock;
     this.#log = options.log ?? silentLog;
-    this.#wire = new Wire({
-      maxBytes,
-      send: (messages) => this.#send(messages),
-      onBeat: () => this.#onBeat(),
-    });
-  }
-
-  get counts(): BusCounts {
-    return this.#wire.counts;
-  }
-
-  publish(hints: readonly Hint[]): void {
-    this.#wire.publish(hints);
-  }
-
-  tell(told: BusTold): void {
-    this.#wire.tell(told);
-  }
-
-  subscribe(listener: BusListener): () => void {
-    return this.#wire.subscribe(listener);
+    this.wire = new Wire(this, this.#clock);
   }
 
   /** Makes both connections. */
   async open(): Promise<void> {
-    const link = postgres(this.#options.url, {
+    const sql = postgres(this.#options.url, {
       max: 1,
       fetch_types: false,
       max_lifetime: null,
@@ -104,22 +82,22 @@ class PostgresBus implements Bus {
       connection: { application_name: "hearth bus" },
       onnotice: () => {},
     });
-    this.#link = link;
+    this.#sql = sql;
     const opened = new AbortController();
-    const timeout = pause(this.#clock, this.#beatTimeoutMs, opened.signal, this.#closed.signal)
+    const timeout = pause(this.#clock, this.#beatTimeoutMs, opened.signal, this.#left.signal)
       .then(() => {
         if (!opened.signal.aborted) throw new Error("it does not answer");
       });
-    const listening = link.listen(
+    const listening = sql.listen(
       this.#channel,
-      (payload) => this.#receive(link, payload),
-      () => this.#onListening(link),
+      (payload) => this.#receive(sql, payload),
+      () => this.#onListening(sql),
     );
     try {
       await Promise.race([listening, timeout]);
     } catch (cause) {
-      this.#link = undefined;
-      endLink(link);
+      this.#sql = undefined;
+      end(sql);
       throw new HearthError("UNAVAILABLE", "Cannot join the bus: the database does not answer", {
         cause,
       });
@@ -128,66 +106,61 @@ class PostgresBus implements Bus {
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#closed.signal.aborted) return;
-    await this.#wire.close(this.#clock);
-    this.#closed.abort();
+  async send(messages: readonly Uint8Array[]): Promise<void> {
+    const sql = this.#sql;
+    if (!sql) throw new Error("the link is down");
+    await Promise.all(messages.map((bytes) => this.#notify(sql, bytes)));
+  }
+
+  onBeat(): void {
+    const sql = this.#sql;
+    if (!sql) return;
+    this.#cancelBeat();
+    this.#cancelBeat = this.#clock.after(this.#options.beatMs ?? 5_000, () => this.#sendBeat(sql));
+    // Both ways work: what could not be sent before can be now.
+    this.wire.resume();
+  }
+
+  async leave(): Promise<void> {
+    this.#left.abort();
     this.#cancelBeat();
     await this.#relinking;
-    await this.#link?.end({ timeout: farewellSeconds });
+    await this.#sql?.end({ timeout: farewellSeconds });
   }
 
   get #beatTimeoutMs(): number {
     return this.#options.beatTimeoutMs ?? 10_000;
   }
 
-  async #send(messages: readonly Uint8Array[]): Promise<void> {
-    const link = this.#link;
-    if (!link) throw new Error("the link is down");
-    await Promise.all(messages.map((bytes) => this.#notify(link, bytes)));
+  async #notify(sql: postgres.Sql, bytes: Uint8Array): Promise<void> {
+    await sql`select pg_notify(${this.#channel}, ${Buffer.from(bytes).toString("base64")})`;
   }
 
-  async #notify(link: Link, bytes: Uint8Array): Promise<void> {
-    await link`select pg_notify(${this.#channel}, ${Buffer.from(bytes).toString("base64")})`;
-  }
-
-  #receive(link: Link, payload: string): void {
-    if (link !== this.#link) return;
+  #receive(sql: postgres.Sql, payload: string): void {
+    if (sql !== this.#sql) return;
     // A payload that is no base64 becomes bytes that are no message.
-    this.#wire.receive(Buffer.from(payload, "base64"));
+    this.wire.receive(Buffer.from(payload, "base64"));
   }
 
   /** The link listens: for the first time, or again after a loss that the driver has mended itself. */
-  #onListening(link: Link): void {
-    if (link !== this.#link || this.#closed.signal.aborted) return;
-    this.#wire.resume();
+  #onListening(sql: postgres.Sql): void {
+    if (sql !== this.#sql || this.#left.signal.aborted) return;
+    this.wire.resume();
     if (this.#hasListened) {
       this.#log.info("bus listens again");
-      this.#wire.gap();
+      this.wire.gap();
     }
     this.#hasListened = true;
-    this.#sendBeat(link);
+    this.#sendBeat(sql);
   }
 
-  #sendBeat(link: Link): void {
+  #sendBeat(sql: postgres.Sql): void {
     this.#cancelBeat();
     this.#cancelBeat = this.#clock.after(this.#beatTimeoutMs, () => this.#relink());
-    this.#notify(link, this.#wire.beat()).catch((error: unknown) => {
+    this.#notify(sql, this.wire.beat()).catch((error: unknown) => {
       // The beat will be missed, which is what counts.
       this.#log.debug("bus could not send a beat", errorFields(error));
     });
-  }
-
-  #onBeat(): void {
-    const link = this.#link;
-    if (!link) return;
-    this.#cancelBeat();
-    this.#cancelBeat = this.#clock.after(
-      this.#options.beatMs ?? 5_000,
-      () => this.#sendBeat(link),
-    );
-    // Both ways work: what could not be sent before can be now.
-    this.#wire.resume();
   }
 
   #relink(): void {
@@ -196,14 +169,14 @@ class PostgresBus implements Bus {
 
   async #makeAnew(): Promise<void> {
     this.#log.warn("bus has lost its link");
-    this.#wire.suspend();
-    if (this.#link) endLink(this.#link);
-    this.#link = undefined;
-    for (let attempt = 0; !this.#closed.signal.aborted; attempt++) {
+    this.wire.suspend();
+    if (this.#sql) end(this.#sql);
+    this.#sql = undefined;
+    for (let attempt = 0; !this.#left.signal.aborted; attempt++) {
       const { random = Math.random } = this.#options;
       const waitMs = backoffMs(attempt, random(), { maxMs: maxWaitMs });
-      await pause(this.#clock, waitMs, this.#closed.signal);
-      if (this.#closed.signal.aborted) return;
+      await pause(this.#clock, waitMs, this.#left.signal);
+      if (this.#left.signal.aborted) return;
       try {
         return await this.open();
       } catch (error) {
@@ -214,6 +187,6 @@ class PostgresBus implements Bus {
 }
 
 /** Ends a link that may be a hole: without a farewell. The driver's own promises then reject. */
-function endLink(link: Link): void {
-  void link.end({ timeout: 0 });
+function end(sql: postgres.Sql): void {
+  void sql.end({ timeout: 0 });
 }

@@ -1,40 +1,45 @@
 /** What all buses have in common: gathering, sending in turns, parsing, and who listens. */
 
 import { setImmediate } from "node:timers";
-import { type Clock, pause } from "../../base/clock.ts";
-import type { BusCounts, BusListener, BusTold, Hint } from "./bus.ts";
+import { type Clock, pause, systemClock } from "../../base/clock.ts";
+import { Backlog } from "./backlog.ts";
+import type { Bus, BusCounts, BusListener, BusTold, Hint } from "./bus.ts";
 import { decodeMessage, encodeBatch, encodeBeat } from "./message.ts";
-import { Outbox } from "./outbox.ts";
 
-/** Options of {@linkcode Wire}. */
-export interface WireOptions {
+/** What carries the messages of a bus. It tells its wire what it brings, and how it fares. */
+export interface Link {
   /** Largest message. */
   readonly maxBytes: number;
   /** Sends messages. When it rejects, their hints wait for the next turn; the rest is given up. */
-  readonly send: (messages: readonly Uint8Array[]) => Promise<void>;
+  send(messages: readonly Uint8Array[]): Promise<void>;
   /** Told when a beat of this instance has come back. */
-  readonly onBeat?: (() => void) | undefined;
+  onBeat?(): void;
+  /** Ends the link, behind the last message. Called once. */
+  leave(): Promise<void>;
 }
 
 /** Time to send what waits when the bus is left. */
 const lastSendMs = 1_000;
 
-/** The part of a bus that knows messages; whoever holds it knows the link. */
-export class Wire {
-  readonly #options: WireOptions;
+/** A bus over any link, which is down until {@linkcode Wire.resume}. */
+export class Wire implements Bus {
+  readonly #link: Link;
+  readonly #clock: Clock;
   readonly #instance = crypto.randomUUID();
-  readonly #outbox = new Outbox();
+  readonly #backlog = new Backlog();
   readonly #listeners = new Set<BusListener>();
   readonly #counts = { sent: 0, received: 0, malformed: 0, dropped: 0, gaps: 0 };
   #isUp = false;
   /** How often the link has been found to be up. */
   #resumes = 0;
-  #isClosed = false;
   /** The sending under way: one at a time, so that what comes meanwhile leaves together. */
   #sending: Promise<void> | undefined;
+  /** The end, once it has begun: nothing more is taken. */
+  #leaving: Promise<void> | undefined;
 
-  constructor(options: WireOptions) {
-    this.#options = options;
+  constructor(link: Link, clock: Clock = systemClock) {
+    this.#link = link;
+    this.#clock = clock;
   }
 
   get counts(): BusCounts {
@@ -42,15 +47,15 @@ export class Wire {
   }
 
   publish(hints: readonly Hint[]): void {
-    if (this.#isClosed) return;
-    for (const hint of hints) this.#countDrop(this.#outbox.addHint(hint));
+    if (this.#leaving) return;
+    for (const hint of hints) this.#countDrop(this.#backlog.addHint(hint));
     this.#wake();
   }
 
   tell(told: BusTold): void {
+    if (this.#leaving) return;
     // While the link is down it would be stale when it left.
-    if (this.#isClosed) return;
-    this.#countDrop(this.#isUp && this.#outbox.addTold(told));
+    this.#countDrop(this.#isUp && this.#backlog.addTold(told));
     this.#wake();
   }
 
@@ -65,14 +70,18 @@ export class Wire {
     return () => this.#listeners.delete(entry);
   }
 
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#leaving ??= this.#leave();
+  }
+
   /** Takes a message that the link has brought. */
   receive(bytes: Uint8Array): void {
-    if (this.#isClosed) return;
+    if (this.#leaving) return;
     const message = decodeMessage(bytes);
     if (!message) return void this.#counts.malformed++;
     const { instance, hints, told, beat } = message;
     if (instance === this.#instance) {
-      if (beat) this.#options.onBeat?.();
+      if (beat) this.#link.onBeat?.();
       return;
     }
     if (hints.length + told.length === 0) return;
@@ -106,22 +115,22 @@ export class Wire {
     for (const listener of this.#listeners) listener.onGap();
   }
 
-  /** Takes nothing more, and sends what waits, if that goes within a second. */
-  async close(clock: Clock): Promise<void> {
-    this.#isClosed = true;
+  /** Sends what waits, if that goes within a second. */
+  async #leave(): Promise<void> {
     const sent = new AbortController();
     const last = this.#sendLast().finally(() => sent.abort());
-    await Promise.race([last, pause(clock, lastSendMs, sent.signal)]);
+    await Promise.race([last, pause(this.#clock, lastSendMs, sent.signal)]);
     this.#listeners.clear();
+    await this.#link.leave();
   }
 
   async #sendLast(): Promise<void> {
     await this.#sending;
-    if (this.#isUp && !this.#outbox.isEmpty) await this.#send();
+    if (this.#isUp && !this.#backlog.isEmpty) await this.#send();
   }
 
   #wake(): void {
-    if (!this.#isUp || this.#sending || this.#isClosed || this.#outbox.isEmpty) return;
+    if (!this.#isUp || this.#sending || this.#leaving || this.#backlog.isEmpty) return;
     this.#sending = this.#run();
   }
 
@@ -130,31 +139,27 @@ export class Wire {
     do {
       // What this turn of the loop has yet to publish goes into the same message.
       await new Promise<void>((resolve) => setImmediate(resolve));
-      if (this.#isClosed) break;
+      if (this.#leaving) break;
       // After a failure it waits for the link to resume, which may have happened meanwhile.
       const resumes = this.#resumes;
       failedAt = await this.#send() ? undefined : resumes;
-    } while (this.#isUp && !this.#outbox.isEmpty && failedAt !== this.#resumes);
+    } while (this.#isUp && !this.#backlog.isEmpty && failedAt !== this.#resumes);
     this.#sending = undefined;
   }
 
   /** @returns whether it was sent */
   async #send(): Promise<boolean> {
-    const { hints, told } = this.#outbox.take();
-    const { messages, dropped } = encodeBatch(
-      this.#instance,
-      { hints, told },
-      this.#options.maxBytes,
-    );
+    const batch = this.#backlog.take();
+    const { messages, dropped } = encodeBatch(this.#instance, batch, this.#link.maxBytes);
     this.#counts.dropped += dropped;
     try {
-      await this.#options.send(messages);
+      await this.#link.send(messages);
       this.#counts.sent += messages.length;
       return true;
     } catch {
       // The link tells of its own failure and resumes. Hints are still true then.
-      for (const hint of hints) this.#countDrop(this.#outbox.addHint(hint));
-      this.#counts.dropped += told.length;
+      for (const hint of batch.hints) this.#countDrop(this.#backlog.addHint(hint));
+      this.#counts.dropped += batch.told.length;
       return false;
     }
   }

@@ -6,11 +6,9 @@ import { formatCursor } from "../../protocol/cursor.ts";
 import { HearthError } from "../../protocol/errors.ts";
 import type { BlobRef, BlobUpload, Meta } from "../../protocol/model.ts";
 import type { Handler, Services } from "../handler.ts";
+import { maxDatabaseBlobBytes } from "../stores/blob_store.ts";
 import type { LedgerId, NewBlob } from "../stores/meta_store.ts";
 import { namesBeyond } from "./refs.ts";
-
-/** Up to this size the database keeps a blob, so that a commit is one write to disk. */
-const maxDatabaseBlobBytes = 64 << 10;
 
 /** Commits. Everything is checked before anything is stored. */
 export const commit: Handler<"commit"> = async (services, params) => {
@@ -78,19 +76,21 @@ function toNewBlob({ limits }: Services, ledger: LedgerId, upload: BlobUpload): 
 }
 
 /**
- * Finds what was uploaded before. A blob that the ledger has already, perhaps with other bytes,
+ * Finds what was uploaded before, at the store itself: that a client says so counts for nothing, and
+ * what it sent directly was seen by nobody here. A blob that the ledger has already, perhaps with other bytes,
  * needs no upload: its first bytes stay (G10).
  */
 async function findUploads(
-  { blobStore, metaStore }: Services,
+  { blobStore, directBlobs, metaStore }: Services,
   ledger: LedgerId,
   uploads: readonly NewBlob[],
 ): Promise<NewBlob[]> {
   if (uploads.length === 0) return [];
   const stored = await Promise.all(
-    uploads.map(({ store, cid, digest, size }) =>
-      blobStore.has({ ledger, store, cid, digest, size })
-    ),
+    uploads.map(({ store, cid, digest, size }) => {
+      const key = { ledger, store, cid, digest, size };
+      return directBlobs ? directBlobs.holds(key) : blobStore.has(key);
+    }),
   );
   const absent = uploads.filter((_, at) => !stored[at]);
   if (absent.length > 0) {

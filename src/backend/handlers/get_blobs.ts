@@ -1,6 +1,7 @@
 /** `getBlobs`: several blobs at once, bytes up to the inline budget, then signed URLs. */
 
-import type { BlobAnswer } from "../../protocol/model.ts";
+import type { BlobAnswer, DirectRequest } from "../../protocol/model.ts";
+import { signDirect } from "../direct_requests.ts";
 import type { Handler, Services } from "../handler.ts";
 import { urlLifeMs } from "../signed_url.ts";
 import type { LedgerId, StoredBlob } from "../stores/meta_store.ts";
@@ -12,8 +13,10 @@ export const getBlobs: Handler<"getBlobs"> = async (services, params, { baseUrl 
   const { ledger, blobs: refs, inlineBytes = Infinity } = params;
   const found = await services.metaStore.findBlobs(ledger, refs, { bytes: false });
   let left = Math.min(inlineBytes, services.limits.inlineBytes);
-  const fits = found.map(({ size }) => {
-    if (size > left) return false;
+  const direct = await signAll(services, ledger, found, left);
+  for (const { url } of direct.values()) left -= url.length;
+  const fits = found.map(({ size, ...ref }) => {
+    if (size > left || direct.has(refKey(ref))) return false;
     left -= size;
     return true;
   });
@@ -31,10 +34,34 @@ export const getBlobs: Handler<"getBlobs"> = async (services, params, { baseUrl 
       key: { ledger, store, cid, digest, size },
       expiresAt: services.clock.now() + urlLifeMs,
     });
-    blobs.push({ store, cid, size, digest, url });
+    blobs.push({ store, cid, size, digest, url, direct: direct.get(refKey({ store, cid })) });
   }
   return { blobs, missing: namesBeyond(refs, found) };
 };
+
+/**
+ * Requests to the store, by blob. They come before all bytes, since each spares this server a blob,
+ * and count like them, so that an answer full of both is no larger. A blob for whose request there
+ * is no room left goes through this server.
+ */
+async function signAll(
+  services: Services,
+  ledger: LedgerId,
+  blobs: readonly StoredBlob[],
+  budget: number,
+): Promise<ReadonlyMap<string, DirectRequest>> {
+  const requests = new Map<string, DirectRequest>();
+  let left = budget;
+  for (const { store, cid, digest, size } of blobs) {
+    const key = { ledger, store, cid, digest, size };
+    const request = await signDirect(services, { method: "GET", key });
+    if (!request) continue;
+    left -= request.url.length;
+    if (left < 0) break;
+    requests.set(refKey(key), request);
+  }
+  return requests;
+}
 
 async function readWhole(
   { blobStore }: Services,

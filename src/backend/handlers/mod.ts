@@ -5,6 +5,7 @@ import { commit } from "./commit.ts";
 import { delMeta } from "./del_meta.ts";
 import { getBlobs } from "./get_blobs.ts";
 import { auth, hello } from "./hello.ts";
+import { listBlobs } from "./list_blobs.ts";
 import { missing } from "./missing.ts";
 import { poll } from "./poll.ts";
 import { signUrl } from "./sign_url.ts";
@@ -19,6 +20,7 @@ export const handlers: Handlers = {
   commit,
   missing,
   getBlobs,
+  listBlobs,
   signUrl,
   watch,
   unwatch,

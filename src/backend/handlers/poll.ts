@@ -1,7 +1,7 @@
 /** `poll`: what `watch` is for HTTP. A poll that waits is a watcher. */
 
 import { pause } from "../../base/clock.ts";
-import { readFrom, type Stretch } from "../changes.ts";
+import type { Stretch } from "../changes.ts";
 import type { Handler } from "../handler.ts";
 import type { Told } from "../hub.ts";
 
@@ -27,8 +27,8 @@ export const poll: Handler<"poll"> = async (services, params, peer) => {
     },
   });
   try {
-    const read = () => readFrom(services.metaStore, ledger, { cursor, inventory });
-    let stretch = await read();
+    const read = () => services.reads.from(ledger, { cursor, inventory });
+    let stretch: Stretch = await read();
     position = stretch.seq;
     if (head > position) woken.abort();
     if (waitMs > 0 && isEmpty(stretch)) {

@@ -2,20 +2,18 @@
 
 import { HearthError } from "../../protocol/errors.ts";
 import type { Params } from "../../protocol/methods.ts";
+import { signDirect } from "../direct_requests.ts";
 import type { Handler, Services } from "../handler.ts";
 import { urlLifeMs } from "../signed_url.ts";
 import type { BlobKey } from "../stores/blob_store.ts";
 
 /** Signs. */
 export const signUrl: Handler<"signUrl"> = async (services, params, { baseUrl }) => {
-  const key = params.method === "PUT"
-    ? keyToPut(services, params)
-    : await keyToGet(services, params);
+  const { method } = params;
+  const key = method === "PUT" ? keyToPut(services, params) : await keyToGet(services, params);
   const expiresAt = Math.floor((services.clock.now() + urlLifeMs) / 1000) * 1000;
-  return {
-    url: services.urls.sign(baseUrl, { method: params.method, key, expiresAt }),
-    expiresAt,
-  };
+  const url = services.urls.sign(baseUrl, { method, key, expiresAt });
+  return { url, expiresAt, direct: await signDirect(services, { method, key }) };
 };
 
 function keyToPut({ limits }: Services, params: Params<"signUrl">): BlobKey {

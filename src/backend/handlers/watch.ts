@@ -1,17 +1,16 @@
 /** `watch` and `unwatch`: what follows a cursor, then everything that happens. */
 
-import { readFrom } from "../changes.ts";
 import type { Handler } from "../handler.ts";
 
 /** Answers with what follows the cursor; the rest follows as notices, behind the answer. */
-export const watch: Handler<"watch"> = async ({ metaStore }, params, { watches }) => {
+export const watch: Handler<"watch"> = async ({ reads }, params, { watches }) => {
   const { ledger, cursor, inventory } = params;
   // Opened before the reading: what happens meanwhile makes it catch up, so there is no seam.
   const opened = watches.open(ledger);
   try {
-    const { changes, seq } = await readFrom(metaStore, ledger, { cursor, inventory });
+    const { answer, changes, seq } = await reads.from(ledger, { cursor, inventory });
     opened.startAfterReply(seq, changes.more);
-    return changes;
+    return answer;
   } catch (error) {
     opened.close();
     throw error;

@@ -1,7 +1,9 @@
 /** Checks bytes against the digest and size of their key while they pass by. */
 
 import { createHash } from "node:crypto";
+import { HearthError } from "../../protocol/errors.ts";
 import type { BlobKey } from "./blob_store.ts";
+import { nameOf } from "./names.ts";
 
 /** One passage of a blob's bytes. */
 export class BlobCheck {
@@ -27,4 +29,26 @@ export class BlobCheck {
     if (this.#left !== 0) return false;
     return this.#hash.digest().every((byte, at) => byte === this.#digest[at]);
   }
+}
+
+/**
+ * Passes on the body of a blob that is to be stored.
+ *
+ * @throws {HearthError} `DIGEST_MISMATCH` as soon as the bytes are not those of the key: before a
+ * piece that is too much, and at the end
+ */
+export async function* checkBody(
+  key: BlobKey,
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, undefined> {
+  const check = new BlobCheck(key);
+  for await (const piece of body) {
+    if (!check.add(piece)) throw mismatch(key, `more than ${key.size} bytes came`);
+    yield piece;
+  }
+  if (!check.complete()) throw mismatch(key, "the bytes have another digest or size");
+}
+
+function mismatch(key: BlobKey, found: string): HearthError {
+  return new HearthError("DIGEST_MISMATCH", `Cannot store ${nameOf(key)}: ${found}`);
 }

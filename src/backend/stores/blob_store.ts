@@ -9,6 +9,9 @@
 import type { StoreName } from "../../protocol/model.ts";
 import type { LedgerId } from "./meta_store.ts";
 
+/** Up to this size the database keeps a blob, so that a commit is one write to disk. */
+export const maxDatabaseBlobBytes = 64 << 10;
+
 /**
  * Names bytes. The digest belongs to the name: two devices may upload different ciphertexts of one
  * CID, and which of them the ledger keeps is decided by the first commit, not by the first upload.

@@ -5,10 +5,10 @@ import { randomUUID } from "node:crypto";
 import { type FileHandle, link, open, readdir, rename, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { HearthError } from "../../protocol/errors.ts";
-import { BlobCheck } from "./blob_check.ts";
+import { BlobCheck, checkBody } from "./blob_check.ts";
 import type { BlobKey, BlobStore } from "./blob_store.ts";
 import { DirectoryTree, makeDirectory, syncDirectory } from "./durable_directory.ts";
-import { splitLedger } from "./names.ts";
+import { nameOf, splitLedger } from "./names.ts";
 
 /** Options of {@linkcode openDisk}. */
 export interface DiskOptions {
@@ -132,12 +132,7 @@ async function writeUpload(
   body: AsyncIterable<Uint8Array>,
 ): Promise<void> {
   await using file = await open(path, "wx", 0o600);
-  const check = new BlobCheck(key);
-  for await (const piece of body) {
-    if (!check.add(piece)) throw mismatch(key, `more than ${key.size} bytes came`);
-    await writeAll(file, piece);
-  }
-  if (!check.complete()) throw mismatch(key, "the bytes have another digest or size");
+  for await (const piece of checkBody(key, body)) await writeAll(file, piece);
   await file.sync();
 }
 
@@ -193,17 +188,9 @@ function toStoreError(error: unknown, key: BlobKey): unknown {
   });
 }
 
-function mismatch(key: BlobKey, found: string): HearthError {
-  return new HearthError("DIGEST_MISMATCH", `Cannot store ${nameOf(key)}: ${found}`);
-}
-
 function corrupt(key: BlobKey): HearthError {
   return new HearthError(
     "INTERNAL",
     `Cannot read ${nameOf(key)}: the bytes on the disk are not those that were stored`,
   );
-}
-
-function nameOf({ ledger, store, cid }: BlobKey): string {
-  return `blob "${store}/${cid}" of "${ledger}"`;
 }

@@ -1,9 +1,8 @@
 /** Both stores in memory, for tests: the same semantics, and nothing outlives the process. */
 
 import { Buffer } from "node:buffer";
-import { HearthError } from "../../protocol/errors.ts";
-import type { BlobListing, BlobRef, Meta } from "../../protocol/model.ts";
-import { BlobCheck } from "./blob_check.ts";
+import type { BlobListing, BlobRef, Meta, StoreName } from "../../protocol/model.ts";
+import { checkBody } from "./blob_check.ts";
 import type { BlobKey, BlobStore } from "./blob_store.ts";
 import { createEpoch } from "./epoch.ts";
 import type {
@@ -72,6 +71,7 @@ class MemoryLedger {
 
 class MemoryMetaStore implements MetaStore {
   readonly epoch = createEpoch();
+  readonly batchesAtOnce = 1;
   readonly #ledgers = new Map<LedgerId, MemoryLedger>();
   readonly #wal = new Map<string, { readonly version: number; readonly bytes: Uint8Array }>();
 
@@ -102,7 +102,7 @@ class MemoryMetaStore implements MetaStore {
     const seq = more && last ? last.seq : Math.max(found.head, afterSeq);
     return Promise.resolve({
       metas: page.map((it) => it.meta),
-      keys: found.keysBetween(afterSeq, seq),
+      keys: found.keysBetween(afterSeq, more ? seq : Infinity),
       seq,
       more,
       floor: found.floor,
@@ -142,16 +142,25 @@ class MemoryMetaStore implements MetaStore {
     }));
   }
 
+  listBlobs(
+    ledger: LedgerId,
+    store: StoreName,
+    limit: number,
+    before?: string,
+  ): Promise<readonly BlobListing[] | undefined> {
+    const blobs = [...this.#ledgers.get(ledger)?.blobs.values() ?? []].map(({ blob }) => blob)
+      .filter((blob) => blob.store === store).reverse();
+    const at = before === undefined ? -1 : blobs.findIndex(({ cid }) => cid === before);
+    const isUnknown = before !== undefined && at < 0;
+    return Promise.resolve(
+      isUnknown ? undefined : blobs.slice(at + 1, at + 1 + limit).map(toListing),
+    );
+  }
+
   inventory(ledger: LedgerId, limit: number): Promise<readonly BlobListing[]> {
     const blobs = [...this.#ledgers.get(ledger)?.blobs.values() ?? []];
     const inUse = blobs.filter(({ blob, isRetired }) => blob.store === "car" && !isRetired);
-    return Promise.resolve(
-      inUse.reverse().slice(0, limit).map(({ blob: { store, cid, size } }) => ({
-        store,
-        cid,
-        size,
-      })),
-    );
+    return Promise.resolve(inUse.reverse().slice(0, limit).map(({ blob }) => toListing(blob)));
   }
 
   getWal(key: WalKey): Promise<WalRecord> {
@@ -187,7 +196,7 @@ class MemoryMetaStore implements MetaStore {
     }
     for (const key of outcome.keys) ledger.keys.set(key, plan.keySeq);
     for (const blob of outcome.blobs) ledger.blobs.set(refKey(blob), { blob, isRetired: false });
-    for (const cid of plan.supersedes) {
+    for (const { cid } of plan.supersedes) {
       const covered = ledger.metas.get(cid);
       if (covered) covered.isHead = false;
     }
@@ -201,6 +210,10 @@ class MemoryMetaStore implements MetaStore {
   }
 }
 
+function toListing({ store, cid, size }: StoredBlob): BlobListing {
+  return { store, cid, size };
+}
+
 function walName({ ledger, owner, name }: WalKey): string {
   return JSON.stringify([ledger, owner, name]);
 }
@@ -210,21 +223,8 @@ class MemoryBlobStore implements BlobStore {
 
   async put(key: BlobKey, body: AsyncIterable<Uint8Array>): Promise<void> {
     if (this.#blobs.has(blobName(key))) return;
-    const check = new BlobCheck(key);
     const pieces: Uint8Array[] = [];
-    let isWhole = true;
-    for await (const piece of body) {
-      isWhole = check.add(piece);
-      if (!isWhole) break;
-      pieces.push(piece);
-    }
-    if (!isWhole || !check.complete()) {
-      throw new HearthError(
-        "DIGEST_MISMATCH",
-        `Cannot store blob "${key.store}/${key.cid}" of "${key.ledger}": ` +
-          "the bytes have another digest or size",
-      );
-    }
+    for await (const piece of checkBody(key, body)) pieces.push(piece);
     this.#blobs.set(blobName(key), pieces);
   }
 

@@ -7,7 +7,7 @@
  * blob never change once a commit has named it (G10).
  */
 
-import type { BlobListing, BlobRef, Meta } from "../../protocol/model.ts";
+import type { BlobListing, BlobRef, Meta, StoreName } from "../../protocol/model.ts";
 
 /** A ledger's full name, `tenant/ledger`; parsed at the door. */
 export type LedgerId = string;
@@ -61,7 +61,7 @@ export type Done = Extract<Outcome, { readonly kind: "done" }>;
 export interface LogPage {
   /** Metas in order of `seq`. */
   readonly metas: readonly Meta[];
-  /** Keys that came with them. */
+  /** Keys that came with them; where the page reaches the head, also those that came alone since. */
   readonly keys: readonly string[];
   /** Seq of the last meta of the page; of the head when the page reaches it. */
   readonly seq: number;
@@ -112,6 +112,11 @@ export interface FindBlobsOptions {
 export interface MetaStore extends AsyncDisposable {
   /** Names this history: it changes whenever what was acknowledged may have been undone. */
   readonly epoch: string;
+  /**
+   * How many calls of `commit` may be on their way at once without one making another slower. Calls
+   * that touch the same ledger end in the order in which they began, and so do their `seq`s.
+   */
+  readonly batchesAtOnce: number;
 
   /** Commits several clients' commits in one durable step; outcomes come in the order given. */
   commit(commits: readonly Commit[]): Promise<readonly Outcome[]>;
@@ -133,6 +138,16 @@ export interface MetaStore extends AsyncDisposable {
     refs: readonly BlobRef[],
     options?: FindBlobsOptions,
   ): Promise<readonly StoredBlob[]>;
+  /**
+   * At most `limit` blobs of one store, retired ones included, newest first, without their bytes: from
+   * the newest, or those older than the blob `before`; nothing when the ledger does not hold that one.
+   */
+  listBlobs(
+    ledger: LedgerId,
+    store: StoreName,
+    limit: number,
+    before?: string,
+  ): Promise<readonly BlobListing[] | undefined>;
   /** Blobs in use (`car` store, not retired), newest first, without their bytes. */
   inventory(ledger: LedgerId, limit: number): Promise<readonly BlobListing[]>;
 

@@ -28,7 +28,7 @@ export type Plan =
     /** Seq of the keys: the next of the log, so that they reach readers with the next meta. */
     readonly keySeq: number;
     /** Metas that leave the heads. */
-    readonly supersedes: readonly string[];
+    readonly supersedes: readonly { readonly cid: string; readonly seq: number }[];
     /** Blobs that come back into the inventory, since a new meta names them. */
     readonly revives: readonly BlobRef[];
     /** Blobs that leave the inventory, new ones perhaps among them. */
@@ -43,7 +43,8 @@ export function planCommit(commit: Commit, view: LedgerView | undefined): Plan {
   const fresh = distinct(commit.metas, (meta) => meta.cid).filter(isFresh);
   const named = distinct(fresh.flatMap((meta) => meta.blobs), refKey);
   const brought = new Set(commit.blobs.map(refKey));
-  const missing = named.filter((ref) => !brought.has(refKey(ref)) && !ledger.hasBlob(ref));
+  const hasBlob = asksOnce(ledger);
+  const missing = named.filter((ref) => !brought.has(refKey(ref)) && !hasBlob(ref));
   if (missing.length > 0) return { kind: "refused", outcome: { kind: "missing", blobs: missing } };
 
   const head = ledger.head + fresh.length;
@@ -52,7 +53,7 @@ export function planCommit(commit: Commit, view: LedgerView | undefined): Plan {
   // use since then must not leave the inventory again.
   const isRepeat = commit.metas.length > 0 && fresh.length === 0;
   const retires = isRepeat ? [] : distinct(commit.retires, refKey)
-    .filter((ref) => brought.has(refKey(ref)) || ledger.hasBlob(ref));
+    .filter((ref) => brought.has(refKey(ref)) || hasBlob(ref));
   const retired = new Set(retires.map(refKey));
   return {
     kind: "accepted",
@@ -62,12 +63,12 @@ export function planCommit(commit: Commit, view: LedgerView | undefined): Plan {
       fresh,
       keys: distinct(commit.keys, (key) => key).filter((key) => !ledger.hasKey(key)),
       // The bytes of a blob are those of the first commit that named it (G10): others fall away.
-      blobs: distinct(commit.blobs, refKey).filter((blob) => !ledger.hasBlob(blob)),
+      blobs: distinct(commit.blobs, refKey).filter((blob) => !hasBlob(blob)),
     },
     head,
     keySeq: ledger.head + 1,
     supersedes: superseded(commit, ledger, seq),
-    revives: named.filter((ref) => !brought.has(refKey(ref)) || ledger.hasBlob(ref))
+    revives: named.filter((ref) => !brought.has(refKey(ref)) || hasBlob(ref))
       .filter((ref) => !retired.has(refKey(ref))),
     retires,
   };
@@ -86,13 +87,24 @@ function lastSeq({ metas }: Commit, ledger: LedgerView): number {
 }
 
 /** A repeat comes late: without the bound of its own seq it could cover what it never saw. */
-function superseded(commit: Commit, ledger: LedgerView, seq: number): readonly string[] {
+function superseded(commit: Commit, ledger: LedgerView, seq: number) {
   if (commit.metas.length === 0) return [];
   const own = new Set(commit.metas.map((meta) => meta.cid));
-  return distinct(commit.supersedes, (cid) => cid).filter((cid) => {
+  return distinct(commit.supersedes, (cid) => cid).flatMap((cid) => {
     const at = ledger.seqOf(cid);
-    return at !== undefined && at < seq && !own.has(cid);
+    return at !== undefined && at < seq && !own.has(cid) ? [{ cid, seq: at }] : [];
   });
+}
+
+/** Asks for each blob once: in some stores that is a search. */
+function asksOnce(ledger: LedgerView): (ref: BlobRef) => boolean {
+  const answers = new Map<string, boolean>();
+  return (ref) => {
+    const key = refKey(ref);
+    const answer = answers.get(key) ?? ledger.hasBlob(ref);
+    answers.set(key, answer);
+    return answer;
+  };
 }
 
 /** The first item of each key. */

@@ -1,7 +1,7 @@
 /** The MetaStore for several servers at once: one Postgres database, an fsync before every ack. */
 
 import { type Clock, systemClock } from "../../base/clock.ts";
-import type { BlobListing, BlobRef } from "../../protocol/model.ts";
+import type { BlobListing, BlobRef, StoreName } from "../../protocol/model.ts";
 import type {
   Commit,
   CompareAndSet,
@@ -18,17 +18,18 @@ import type {
 } from "./meta_store.ts";
 import { splitLedger } from "./names.ts";
 import { textArray } from "./postgres_arrays.ts";
-import { commitBatch, type OpenAttempt } from "./postgres_commit.ts";
 import { readyDatabase, resumeSession } from "./postgres_database.ts";
+import { Lane } from "./postgres_lane.ts";
 import { Pool } from "./postgres_pool.ts";
 import { repeatLost, type RepeatOptions } from "./postgres_retry.ts";
 import { type Session, type SessionOptions, statement } from "./postgres_session.ts";
 import { sql } from "./postgres_sql.ts";
-import { bytesOf, integerOf, metaOf, refOf, type Row, textOf, utf8Of } from "./rows.ts";
+import { createStamp, Writer } from "./postgres_writer.ts";
+import { bytesOf, integerOf, listingOf, metaOf, refOf, type Row, textOf, utf8Of } from "./rows.ts";
 
 /** Options of {@linkcode openPostgres}. */
 export interface PostgresOptions extends SessionOptions {
-  /** Most connections, of which a quarter, and one at least, is for commits alone. @default 10 */
+  /** Most connections, of which one is for commits alone. @default 10 */
   readonly maxConnections?: number | undefined;
   /** How long a call waits for a free connection before it is refused. @default 5000 */
   readonly maxWaitMs?: number | undefined;
@@ -73,13 +74,12 @@ export async function openPostgres(options: PostgresOptions): Promise<MetaStore>
     () => readyDatabase(options, partitions),
     repeat,
   );
-  const forCommits = Math.max(1, Math.floor(maxConnections / 4));
   const open = () => resumeSession(options, epoch);
   return new PostgresStore(epoch, {
     repeat,
     // Apart, so that neither readers nor commits wait for the other's connections.
-    commits: new Pool({ ...options, maxSessions: forCommits, open }),
-    others: new Pool({ ...options, maxSessions: maxConnections - forCommits, open }),
+    lane: new Lane(open),
+    pool: new Pool({ ...options, maxSessions: maxConnections - 1, open }),
   });
 }
 
@@ -88,40 +88,32 @@ const maxPartitions = 256;
 
 interface Parts {
   readonly repeat: RepeatOptions & { readonly clock: Clock };
-  readonly commits: Pool;
-  readonly others: Pool;
+  readonly lane: Lane;
+  readonly pool: Pool;
 }
 
 class PostgresStore implements MetaStore {
   readonly epoch: string;
+  readonly batchesAtOnce = 2;
   readonly #repeat: RepeatOptions;
-  readonly #commits: Pool;
-  readonly #others: Pool;
+  readonly #lane: Lane;
+  readonly #writer: Writer;
+  readonly #pool: Pool;
 
-  constructor(epoch: string, { repeat, commits, others }: Parts) {
+  constructor(epoch: string, { repeat, lane, pool }: Parts) {
     this.epoch = epoch;
     this.#repeat = repeat;
-    this.#commits = commits;
-    this.#others = others;
+    this.#lane = lane;
+    this.#writer = new Writer({ lane, repeat });
+    this.#pool = pool;
   }
 
   async commit(commits: readonly Commit[]): Promise<readonly Outcome[]> {
-    if (commits.length === 0) return [];
-    let earlier: OpenAttempt | undefined;
-    return await this.#run(this.#commits, "commit", async (session) => {
-      let sent: OpenAttempt | undefined;
-      try {
-        return await commitBatch(session, commits, { earlier, onSend: (it) => (sent = it) });
-      } catch (error) {
-        // Before that nothing can have been kept, and an attempt before that one is still open.
-        earlier = sent ?? earlier;
-        throw error;
-      }
-    });
+    return commits.length === 0 ? [] : await this.#writer.commit(commits);
   }
 
   bounds(ledger: LedgerId): Promise<LogBounds | undefined> {
-    return this.#read("read a ledger", async (session) => {
+    return this.#run("read a ledger", async (session) => {
       const { rows: [row] } = await session.send({
         rows: statement(sql.findLedger, ...splitLedger(ledger)),
       });
@@ -130,7 +122,7 @@ class PostgresStore implements MetaStore {
   }
 
   boundsOf(ledgers: readonly LedgerId[]): Promise<ReadonlyMap<LedgerId, LogBounds>> {
-    return this.#read("read ledgers", async (session) => {
+    return this.#run("read ledgers", async (session) => {
       const names = ledgers.map(splitLedger);
       const { rows } = await session.send({
         rows: statement(
@@ -147,7 +139,7 @@ class PostgresStore implements MetaStore {
   }
 
   log(ledger: LedgerId, afterSeq: number, limit: number): Promise<LogPage> {
-    return this.#read("read a log", async (session) => {
+    return this.#run("read a log", async (session) => {
       const { rows } = await session.send({
         rows: statement(sql.readLog, ...splitLedger(ledger), afterSeq, limit),
       });
@@ -163,7 +155,7 @@ class PostgresStore implements MetaStore {
   }
 
   heads(ledger: LedgerId): Promise<Heads> {
-    return this.#read("read heads", async (session) => {
+    return this.#run("read heads", async (session) => {
       const { rows } = await session.send({
         rows: statement(sql.readHeads, ...splitLedger(ledger)),
       });
@@ -174,16 +166,19 @@ class PostgresStore implements MetaStore {
 
   deleteMetas(ledger: LedgerId, cids: readonly string[]): Promise<number> {
     const names = splitLedger(ledger);
-    return this.#run(this.#commits, "delete metas", async (session) => {
-      const { rows: [row] } = await session.send({
-        begin: statement(sql.begin),
-        lock: statement(sql.lockLedger, ...names),
-        deletion: statement(sql.deleteMetas, ...names, textArray(cids)),
-        rows: statement(sql.findLedger, ...names),
-        commit: statement(sql.commit),
-      });
-      return row ? integerOf(row, "head") : 0;
-    });
+    return this.#lane.enter((place) =>
+      repeatLost("delete metas", () =>
+        place.alone(async (session) => {
+          const { rows: [row] } = await session.send({
+            begin: statement(sql.begin),
+            lock: statement(sql.lockLedger, ...names),
+            deletion: statement(sql.deleteMetas, ...names, textArray(cids), createStamp()),
+            rows: statement(sql.findLedger, ...names),
+            commit: statement(sql.commit),
+          });
+          return row ? integerOf(row, "head") : 0;
+        }), this.#repeat)
+    );
   }
 
   findBlobs(
@@ -193,14 +188,15 @@ class PostgresStore implements MetaStore {
   ): Promise<readonly StoredBlob[]> {
     if (refs.length === 0) return Promise.resolve([]);
     const [tenant, name] = splitLedger(ledger);
-    return this.#read("find blobs", async (session) => {
+    return this.#run("find blobs", async (session) => {
       const { rows } = await session.send({
         rows: statement(
-          bytes ? sql.findBlobsWithBytes : sql.findBlobs,
+          sql.findBlobs,
           textArray(refs.map(() => tenant)),
           textArray(refs.map(() => name)),
           textArray(refs.map((it) => it.store)),
           textArray(refs.map((it) => it.cid)),
+          String(bytes),
         ),
       });
       return rows.toSorted((one, other) => integerOf(one, "at") - integerOf(other, "at"))
@@ -208,17 +204,40 @@ class PostgresStore implements MetaStore {
     });
   }
 
+  listBlobs(
+    ledger: LedgerId,
+    store: StoreName,
+    limit: number,
+    before?: string,
+  ): Promise<readonly BlobListing[] | undefined> {
+    const names = [...splitLedger(ledger), store] as const;
+    return this.#run("list blobs", async (session) => {
+      let olderThan = Number.MAX_SAFE_INTEGER;
+      if (before !== undefined) {
+        const { last: [last] } = await session.send({
+          last: statement(sql.findItem, ...names, before),
+        });
+        if (!last) return undefined;
+        olderThan = integerOf(last, "item");
+      }
+      const { rows } = await session.send({
+        rows: statement(sql.listBlobs, ...names, olderThan, limit),
+      });
+      return rows.map(listingOf);
+    });
+  }
+
   inventory(ledger: LedgerId, limit: number): Promise<readonly BlobListing[]> {
-    return this.#read("list blobs", async (session) => {
+    return this.#run("list blobs", async (session) => {
       const { rows } = await session.send({
         rows: statement(sql.readInventory, ...splitLedger(ledger), limit),
       });
-      return rows.map((row) => ({ ...refOf(row), size: integerOf(row, "size") }));
+      return rows.map(listingOf);
     });
   }
 
   getWal(key: WalKey): Promise<WalRecord> {
-    return this.#read("read a record", async (session) => {
+    return this.#run("read a record", async (session) => {
       const { rows: [row] } = await session.send({
         rows: statement(sql.findWal, ...walNames(key)),
       });
@@ -233,7 +252,7 @@ class PostgresStore implements MetaStore {
     const write = version === 0
       ? statement(sql.insertWal, ...names, bytes)
       : statement(sql.updateWal, ...names, bytes, version);
-    return this.#run(this.#others, "write a record", async (session, repeats) => {
+    return this.#run("write a record", async (session, repeats) => {
       const { written, rows: [row] } = await session.send({
         written: write,
         rows: statement(sql.findWal, ...names),
@@ -249,7 +268,7 @@ class PostgresStore implements MetaStore {
 
   deleteWal(key: WalKey, version: number): Promise<CompareAndSet> {
     const names = walNames(key);
-    return this.#run(this.#others, "remove a record", async (session, repeats) => {
+    return this.#run("remove a record", async (session, repeats) => {
       const { deleted, rows: [row] } = await session.send({
         deleted: statement(sql.deleteWal, ...names, version),
         rows: statement(sql.findWal, ...names),
@@ -262,21 +281,16 @@ class PostgresStore implements MetaStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#commits, this.#others].map((pool) => pool[Symbol.asyncDispose]()));
-  }
-
-  #read<T>(attempt: string, work: (session: Session) => Promise<T>): Promise<T> {
-    return this.#run(this.#others, attempt, work);
+    await Promise.all([this.#lane, this.#pool].map((it) => it[Symbol.asyncDispose]()));
   }
 
   #run<T>(
-    pool: Pool,
     attempt: string,
     work: (session: Session, repeats: number) => Promise<T>,
   ): Promise<T> {
     return repeatLost(
       attempt,
-      (repeats) => pool.use(attempt, (session) => work(session, repeats)),
+      (repeats) => this.#pool.use(attempt, (session) => work(session, repeats)),
       this.#repeat,
     );
   }

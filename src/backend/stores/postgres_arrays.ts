@@ -1,13 +1,23 @@
 /** Writes lists as Postgres' array literals: the driver knows no array types without asking for them. */
 
 import { Buffer } from "node:buffer";
+import type { LedgerId } from "./meta_store.ts";
+import { splitLedger } from "./names.ts";
 
 /** For a parameter of type `text[]`. */
 export function textArray(texts: readonly string[]): string {
   return `{${texts.map((text) => `"${text.replace(/[\\"]/g, "\\$&")}"`).join(",")}}`;
 }
 
-/** For a parameter of type `bigint[]`. */
+/** Tenants and ledgers of rows, side by side: two parameters of type `text[]`. */
+export function namesOf(
+  rows: readonly { readonly ledger: LedgerId }[],
+): [tenants: string, ledgers: string] {
+  const names = rows.map((it) => splitLedger(it.ledger));
+  return [textArray(names.map(([tenant]) => tenant)), textArray(names.map(([, ledger]) => ledger))];
+}
+
+/** For a parameter of type `bigint[]` or `int[]`. */
 export function integerArray(integers: readonly (number | null)[]): string {
   return `{${integers.map((integer) => integer ?? "null").join(",")}}`;
 }

@@ -1,6 +1,6 @@
 /**
- * A batch of commits between two round trips: what the database told of the ledgers, and what the
- * commits planned so far change. Nothing here waits or talks to the database.
+ * A batch of commits before it is written: what is known of the ledgers, and what the commits planned
+ * so far change. Nothing here waits or talks to the database.
  */
 
 import type { BlobRef, Meta } from "../../protocol/model.ts";
@@ -15,7 +15,8 @@ export interface MetaRow {
   readonly ledger: LedgerId;
   readonly seq: number;
   readonly meta: Meta;
-  superseded: number | null;
+  /** Whether a later commit of the batch supersedes it. */
+  superseded: boolean;
 }
 
 /** A key to insert. */
@@ -23,7 +24,7 @@ export interface KeyRow {
   readonly ledger: LedgerId;
   readonly seq: number;
   readonly item: number;
-  readonly value: Uint8Array;
+  readonly key: string;
 }
 
 /** A blob to insert. */
@@ -40,57 +41,66 @@ export interface Changes {
   readonly keys: readonly KeyRow[];
   readonly blobs: readonly BlobRow[];
   /** Metas from before the batch that leave the heads. */
-  readonly superseded: readonly {
-    readonly ledger: LedgerId;
-    readonly cid: string;
-    readonly seq: number;
-  }[];
+  readonly superseded: readonly { readonly ledger: LedgerId; readonly seq: number }[];
   /** Blobs from before the batch that leave the inventory or come back. */
-  readonly retired: readonly {
-    readonly ledger: LedgerId;
-    readonly ref: BlobRef;
-    readonly retired: boolean;
-  }[];
-  /** Ledgers whose counters moved. */
-  readonly heads: readonly {
-    readonly ledger: LedgerId;
-    readonly head: number;
-    readonly items: number;
-  }[];
+  readonly retired: readonly RetiredRow[];
+  /** All ledgers of the batch but the unused ones. */
+  readonly ledgers: readonly LedgerRow[];
   /** Ledgers that were created for commits which turned out to be refused. */
   readonly unused: readonly LedgerId[];
 }
 
-/** The counters of a ledger's row. */
+/** A blob that leaves the inventory or comes back. */
+export interface RetiredRow {
+  readonly ledger: LedgerId;
+  readonly store: BlobRef["store"];
+  readonly item: number;
+  readonly retired: boolean;
+}
+
+/** The counters of a ledger, behind what its stamp says it held. */
 export interface LedgerRow {
+  readonly ledger: LedgerId;
   readonly head: number;
+  /** How many keys and blobs have come. */
   readonly items: number;
-  /** Whether this batch made the row. */
-  readonly isNew: boolean;
+  readonly stamp: number;
+}
+
+/** Facts about a ledger that stay true, whatever comes. */
+export interface LedgerFacts {
+  /** Metas it holds, with their seqs. */
+  readonly seqs: ReadonlyMap<string, number>;
+  /** Keys it holds. */
+  readonly keys: ReadonlySet<string>;
 }
 
 /** One ledger, and the view of it that the next plan needs. */
 export class LedgerDraft implements LedgerView {
-  readonly #ledger: LedgerId;
+  readonly ledger: LedgerId;
   readonly #row: LedgerRow;
+  readonly #facts: LedgerFacts;
   readonly #seqs = new Map<string, number>();
   readonly #keys = new Set<string>();
-  readonly #blobs = new Set<string>();
+  /** Blobs, with their items. */
+  readonly #blobs = new Map<string, number>();
   readonly #newMetas = new Map<string, MetaRow>();
   readonly #newKeys: KeyRow[] = [];
   readonly #newBlobs = new Map<string, BlobRow>();
-  readonly #superseded = new Map<string, number>();
-  readonly #retired = new Map<string, { readonly ref: BlobRef; readonly retired: boolean }>();
+  readonly #superseded = new Set<number>();
+  readonly #retired = new Map<string, RetiredRow>();
   #head: number;
   #items: number;
   #exists: boolean;
 
-  constructor(ledger: LedgerId, row: LedgerRow) {
-    this.#ledger = ledger;
+  /** @param isNew whether this batch made the ledger's row */
+  constructor(row: LedgerRow, isNew: boolean, facts: LedgerFacts = noFacts) {
+    this.ledger = row.ledger;
     this.#row = row;
+    this.#facts = facts;
     this.#head = row.head;
     this.#items = row.items;
-    this.#exists = !row.isNew;
+    this.#exists = !isNew;
   }
 
   get head(): number {
@@ -103,7 +113,7 @@ export class LedgerDraft implements LedgerView {
   }
 
   seqOf(cid: string): number | undefined {
-    return this.#seqs.get(cid);
+    return this.#seqs.get(cid) ?? this.#facts.seqs.get(cid);
   }
 
   hasBlob(ref: BlobRef): boolean {
@@ -111,7 +121,12 @@ export class LedgerDraft implements LedgerView {
   }
 
   hasKey(key: string): boolean {
-    return this.#keys.has(key);
+    return this.#keys.has(key) || this.#facts.keys.has(key);
+  }
+
+  /** As it will be, under the stamp of before. */
+  get row(): LedgerRow {
+    return { ...this.#row, head: this.#head, items: this.#items };
   }
 
   /** Takes note of a meta that the database holds. */
@@ -120,8 +135,8 @@ export class LedgerDraft implements LedgerView {
   }
 
   /** Takes note of a blob that the database holds. */
-  knowBlob(ref: BlobRef): void {
-    this.#blobs.add(refKey(ref));
+  knowBlob(ref: BlobRef, item: number): void {
+    this.#blobs.set(refKey(ref), item);
   }
 
   /** Takes note of a key that the database holds. */
@@ -131,57 +146,62 @@ export class LedgerDraft implements LedgerView {
 
   /** Makes the changes of a plan. */
   apply({ outcome, head, keySeq, supersedes, revives, retires }: Accepted): void {
-    const ledger = this.#ledger;
+    const { ledger } = this;
     this.#exists = true;
     for (const meta of outcome.fresh) {
       const seq = ++this.#head;
       this.#seqs.set(meta.cid, seq);
-      this.#newMetas.set(meta.cid, { ledger, seq, meta, superseded: null });
+      this.#newMetas.set(meta.cid, { ledger, seq, meta, superseded: false });
     }
     if (this.#head !== head) throw new RangeError(`Cannot reach ${head} from ${this.#head}`);
     for (const key of outcome.keys) {
       this.#keys.add(key);
-      this.#newKeys.push({ ledger, seq: keySeq, item: ++this.#items, value: encoder.encode(key) });
+      this.#newKeys.push({ ledger, seq: keySeq, item: ++this.#items, key });
     }
     for (const blob of outcome.blobs) {
-      this.#blobs.add(refKey(blob));
-      this.#newBlobs.set(refKey(blob), { ledger, item: ++this.#items, blob, retired: false });
+      const item = ++this.#items;
+      this.#blobs.set(refKey(blob), item);
+      this.#newBlobs.set(refKey(blob), { ledger, item, blob, retired: false });
     }
-    for (const cid of supersedes) this.#supersede(cid, outcome.seq);
+    for (const { cid, seq } of supersedes) {
+      const own = this.#newMetas.get(cid);
+      if (own) own.superseded = true;
+      else this.#superseded.add(seq);
+    }
     for (const ref of revives) this.#setRetired(ref, false);
     for (const ref of retires) this.#setRetired(ref, true);
   }
 
   /** Everything that the plans have changed. */
   changes(): Changes {
-    const ledger = this.#ledger;
-    const isMoved = this.#head !== this.#row.head || this.#items !== this.#row.items;
+    const { ledger } = this;
     return {
       metas: [...this.#newMetas.values()],
       keys: this.#newKeys,
       blobs: [...this.#newBlobs.values()],
-      superseded: [...this.#superseded].map(([cid, seq]) => ({ ledger, cid, seq })),
-      retired: [...this.#retired.values()].map((it) => ({ ledger, ...it })),
-      heads: isMoved ? [{ ledger, head: this.#head, items: this.#items }] : [],
-      unused: this.#row.isNew && !this.#exists ? [ledger] : [],
+      superseded: Array.from(this.#superseded, (seq) => ({ ledger, seq })),
+      retired: [...this.#retired.values()],
+      ledgers: this.#exists ? [this.row] : [],
+      unused: this.#exists ? [] : [ledger],
     };
   }
 
-  #supersede(cid: string, seq: number): void {
-    const own = this.#newMetas.get(cid);
-    if (own) own.superseded ??= seq;
-    else if (!this.#superseded.has(cid)) this.#superseded.set(cid, seq);
+  /** What was asked for or came in this batch. */
+  get learned(): LedgerFacts {
+    return { seqs: this.#seqs, keys: this.#keys };
   }
 
   #setRetired(ref: BlobRef, retired: boolean): void {
     const own = this.#newBlobs.get(refKey(ref));
+    const item = this.#blobs.get(refKey(ref));
     if (own) own.retired = retired;
-    else this.#retired.set(refKey(ref), { ref, retired });
+    else if (item !== undefined) {
+      this.#retired.set(refKey(ref), { ledger: this.ledger, store: ref.store, item, retired });
+    }
   }
 }
 
-const encoder = new TextEncoder();
-
+const noFacts: LedgerFacts = { seqs: new Map(), keys: new Set() };
 /** Plans commits in their order, each upon those before it. */
 export function planBatch(
   commits: readonly Commit[],
@@ -206,7 +226,9 @@ export function changesOf(drafts: Iterable<LedgerDraft>): Changes {
     blobs: all.flatMap((it) => it.blobs),
     superseded: all.flatMap((it) => it.superseded),
     retired: all.flatMap((it) => it.retired),
-    heads: all.flatMap((it) => it.heads),
+    // In the order in which every instance takes locks.
+    ledgers: all.flatMap((it) => it.ledgers)
+      .sort((one, other) => one.ledger < other.ledger ? -1 : 1),
     unused: all.flatMap((it) => it.unused),
   };
 }
@@ -225,4 +247,9 @@ export function isWritten(
       fresh.every((meta, nth) => draft.seqOf(meta.cid) === seq - fresh.length + 1 + nth) &&
       keys.every((key) => draft.hasKey(key)) && blobs.every((blob) => draft.hasBlob(blob));
   });
+}
+
+/** Whether it wrote something whose place tells who wrote it. */
+export function hasPlace(outcome: Outcome): boolean {
+  return outcome.kind === "done" && outcome.fresh.length > 0;
 }

@@ -1,44 +1,49 @@
-/** Commits a batch in two round trips and one fsync: lock and look, plan, write. */
+/** Commits a batch of which the database must be asked: lock and look, plan, write. */
 
-import { type Changes, changesOf, isWritten, LedgerDraft, planBatch } from "./postgres_batch.ts";
 import type { BlobRef } from "../../protocol/model.ts";
 import type { Commit, LedgerId, Outcome } from "./meta_store.ts";
-import { refKey, splitLedger } from "./names.ts";
-import { booleanArray, bytesArray, integerArray, textArray } from "./postgres_arrays.ts";
+import { refKey } from "./names.ts";
+import { booleanArray, bytesArray, integerArray, namesOf, textArray } from "./postgres_arrays.ts";
+import { changesOf, hasPlace, isWritten, LedgerDraft, planBatch } from "./postgres_batch.ts";
 import { type Answers, type Session, type Statement, statement } from "./postgres_session.ts";
 import { sql } from "./postgres_sql.ts";
+import { writeOf } from "./postgres_write.ts";
 import { integerOf, type Row, textOf } from "./rows.ts";
 
-/** An attempt whose end was not heard: either all of it was kept, or nothing. */
-export interface OpenAttempt {
-  /** The name of its transaction. */
-  readonly transaction: string;
+/** Options of {@linkcode commitAsking}. */
+export interface CommitAskingOptions {
+  /** What the ledgers are stamped with. */
+  readonly stamp: number;
+  /**
+   * What an earlier attempt meant to write whose end was not heard: either all of it was kept, or
+   * nothing.
+   */
+  readonly earlier: readonly Outcome[] | undefined;
+  /** Told what is meant to be written, right before it is sent. */
+  readonly onSend: (outcomes: readonly Outcome[]) => void;
+}
+
+/** What became of a batch, and the ledgers as they are now. */
+export interface Committed {
   readonly outcomes: readonly Outcome[];
+  readonly drafts: Iterable<LedgerDraft>;
 }
 
-/** Options of {@linkcode commitBatch}. */
-export interface CommitBatchOptions {
-  /** The attempt before this one, when its end was not heard. */
-  readonly earlier: OpenAttempt | undefined;
-  /** Told right before everything is sent, `commit` included. */
-  readonly onSend: (attempt: OpenAttempt) => void;
-}
-
-/** Commits the batch, or finds that the earlier attempt did. */
-export async function commitBatch(
+/**
+ * Commits the batch in two round trips and one fsync, or finds that the earlier attempt did. Needs the
+ * connection for itself.
+ */
+export async function commitAsking(
   session: Session,
   commits: readonly Commit[],
-  { earlier, onSend }: CommitBatchOptions,
-): Promise<readonly Outcome[]> {
+  { stamp, earlier, onSend }: CommitAskingOptions,
+): Promise<Committed> {
   const asked = askedOf(commits);
   const answers = await session.send({
     begin: statement(sql.begin),
     created: unless(asked.creates, (creates) => statement(sql.createLedgers, ...namesOf(creates))),
     lock: statement(sql.lockLedgers, ...namesOf(asked.ledgers)),
     ledgers: statement(sql.readLedgers, ...namesOf(asked.ledgers)),
-    // After the locks: the attempt that holds them has ended when they are ours.
-    status: earlier && statement(sql.findTransaction, earlier.transaction),
-    names: statement(sql.nameTransaction),
     seqs: unless(
       asked.cids,
       (cids) => statement(sql.findSeqs, ...namesOf(cids), textArray(cids.map((it) => it.cid))),
@@ -50,15 +55,40 @@ export async function commitBatch(
     ),
   });
   const drafts = draftsOf(asked, answers);
-  const isCommitted = answers.status[0]?.["status"] === "committed";
-  if (earlier && isCommitted && isWritten(commits, earlier.outcomes, drafts)) {
+  // Behind the locks: the earlier attempt has ended when they are ours. Where each of its rows is in
+  // its very place they are its own, or the same of a repeat at another server.
+  const isKept = earlier !== undefined && isWritten(commits, earlier, drafts);
+  if (isKept && earlier.some(hasPlace)) {
     await session.send({ rollback: statement(sql.rollback) });
-    return earlier.outcomes;
+    return { outcomes: earlier, drafts: [] };
   }
-  const outcomes = planBatch(commits, drafts);
-  onSend({ transaction: textOf(answers.names[0] ?? {}, "name"), outcomes });
-  await session.send(writesOf(changesOf(drafts.values())));
-  return outcomes;
+  // What has no place may be somebody else's, and leaving heads or the inventory leaves no row: done
+  // again it changes nothing more, and is told as the first time. What was refused is looked at anew.
+  const planned = planBatch(commits, drafts);
+  const outcomes = planned.map((outcome, at) => {
+    const first = isKept ? earlier[at] : undefined;
+    return first?.kind === "done" ? first : outcome;
+  });
+  const changes = changesOf(drafts.values());
+  onSend(outcomes);
+  // After a failure of one of them, Postgres makes `commit` a rollback.
+  await session.send({
+    write: writeOf(changes, stamp),
+    retired: unless(changes.retired, (rows) =>
+      statement(
+        sql.setRetired,
+        ...namesOf(rows),
+        textArray(rows.map((it) => it.store)),
+        integerArray(rows.map((it) => it.item)),
+        booleanArray(rows.map((it) => it.retired)),
+      )),
+    unused: unless(
+      changes.unused.map((ledger) => ({ ledger })),
+      (rows) => statement(sql.dropLedgers, ...namesOf(rows)),
+    ),
+    commit: statement(sql.commit),
+  });
+  return { outcomes, drafts: drafts.values() };
 }
 
 interface InLedger {
@@ -114,8 +144,13 @@ function draftsOf(
   const isNew = new Set(created.map(ledgerOf));
   const drafts = new Map(ledgers.map((row) => {
     const ledger = ledgerOf(row);
-    const counters = { head: integerOf(row, "head"), items: integerOf(row, "items") };
-    return [ledger, new LedgerDraft(ledger, { ...counters, isNew: isNew.has(ledger) })];
+    const counters = {
+      ledger,
+      head: integerOf(row, "head"),
+      items: integerOf(row, "items"),
+      stamp: integerOf(row, "stamp"),
+    };
+    return [ledger, new LedgerDraft(counters, isNew.has(ledger))];
   }));
   for (const row of seqs) {
     const { ledger, cid } = askedAt(asked.cids, row);
@@ -123,7 +158,7 @@ function draftsOf(
   }
   for (const row of blobs) {
     const { ledger, ref } = askedAt(asked.refs, row);
-    drafts.get(ledger)?.knowBlob(ref);
+    drafts.get(ledger)?.knowBlob(ref, integerOf(row, "item"));
   }
   for (const row of keys) {
     const { ledger, key } = askedAt(asked.keys, row);
@@ -143,83 +178,11 @@ function askedAt<T>(asked: readonly T[], row: Row): T {
   return found;
 }
 
-/** Everything to write, `commit` at the end: after a failure of one, Postgres makes it a rollback. */
-function writesOf({ metas, keys, blobs, superseded, retired, heads, unused }: Changes) {
-  const contents = blobs.flatMap(({ ledger, blob }) =>
-    blob.bytes ? [{ ledger, ref: blob, bytes: blob.bytes }] : []
-  );
-  return {
-    heads: unless(heads, (rows) =>
-      statement(
-        sql.setHeads,
-        ...namesOf(rows),
-        integerArray(rows.map((it) => it.head)),
-        integerArray(rows.map((it) => it.items)),
-      )),
-    unused: unless(
-      unused.map((ledger) => ({ ledger })),
-      (rows) => statement(sql.dropLedgers, ...namesOf(rows)),
-    ),
-    metas: unless(metas, (rows) =>
-      statement(
-        sql.insertMetas,
-        ...namesOf(rows),
-        integerArray(rows.map((it) => it.seq)),
-        textArray(rows.map((it) => it.meta.cid)),
-        textArray(rows.map((it) => JSON.stringify(it.meta.parents))),
-        textArray(rows.map((it) => refsText(it.meta.blobs))),
-        integerArray(rows.map((it) => it.superseded)),
-        bytesArray(rows.map((it) => it.meta.data)),
-      )),
-    keys: unless(keys, (rows) =>
-      statement(
-        sql.insertKeys,
-        ...namesOf(rows),
-        integerArray(rows.map((it) => it.seq)),
-        integerArray(rows.map((it) => it.item)),
-        bytesArray(rows.map((it) => it.value)),
-      )),
-    blobs: unless(blobs, (rows) =>
-      statement(
-        sql.insertBlobs,
-        ...refNames(rows.map(({ ledger, blob }) => ({ ledger, ref: blob }))),
-        integerArray(rows.map((it) => it.item)),
-        bytesArray(rows.map((it) => it.blob.digest)),
-        integerArray(rows.map((it) => it.blob.size)),
-        booleanArray(rows.map((it) => it.retired)),
-      )),
-    contents: unless(
-      contents,
-      (rows) =>
-        statement(sql.insertContents, ...refNames(rows), bytesArray(rows.map((it) => it.bytes))),
-    ),
-    superseded: unless(superseded, (rows) =>
-      statement(
-        sql.supersede,
-        ...namesOf(rows),
-        textArray(rows.map((it) => it.cid)),
-        integerArray(rows.map((it) => it.seq)),
-      )),
-    retired: unless(
-      retired,
-      (rows) =>
-        statement(sql.setRetired, ...refNames(rows), booleanArray(rows.map((it) => it.retired))),
-    ),
-    commit: statement(sql.commit),
-  };
-}
-
 function unless<T>(
   rows: readonly T[],
   write: (rows: readonly T[]) => Statement,
 ): Statement | undefined {
   return rows.length === 0 ? undefined : write(rows);
-}
-
-/** Tenants and ledgers, side by side. */
-function namesOf(rows: readonly InLedger[]): [tenants: string, ledgers: string] {
-  const names = rows.map((it) => splitLedger(it.ledger));
-  return [textArray(names.map(([tenant]) => tenant)), textArray(names.map(([, ledger]) => ledger))];
 }
 
 /** The full names of blobs. */
@@ -230,10 +193,6 @@ function refNames(rows: readonly (InLedger & { readonly ref: BlobRef })[]): read
     textArray(refs.map((it) => it.store)),
     textArray(refs.map((it) => it.cid)),
   ];
-}
-
-function refsText(blobs: readonly BlobRef[]): string {
-  return JSON.stringify(blobs.map(({ store, cid }) => ({ store, cid })));
 }
 
 function utf8Array(texts: readonly string[]): string {

@@ -41,6 +41,7 @@ const faults: Readonly<Record<string, Fault>> = {
   "57P05": "lost", // idle for too long
   "40001": "conflict",
   "40P01": "conflict",
+  "22012": "conflict", // a ledger that another server made behind our locks (postgres_write.ts)
   "55P03": "busy", // lock_timeout
   "57014": "busy", // statement_timeout
   "25006": "refused", // read-only

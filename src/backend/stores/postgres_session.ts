@@ -196,7 +196,8 @@ class PostgresSession implements Session {
     if (name === undefined || number === undefined || another !== undefined) {
       throw new TypeError("Cannot connect to Postgres: the URL must name one host");
     }
-    const socket = path ? connect(path) : connect(number, name);
+    // A statement that follows another at once would else wait for the first one's acknowledgement.
+    const socket = path ? connect(path) : connect(number, name).setNoDelay(true);
     this.#socket = socket;
     // Where the driver finds the name to check a certificate against.
     return Object.assign(socket, { host: name });

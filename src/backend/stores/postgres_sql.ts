@@ -9,9 +9,9 @@
  * `place` is where the row lies, so that changing it needs no second search, and `offset 0` keeps that
  * apart from the search; the name is compared again, since two parts of a table have the same places.
  */
-const findLedger = `
+export const findLedger = `
     cross join lateral (
-      select tenant, ledger, head, items, ctid as place from ledger
+      select tenant, ledger, head, items, stamp, ctid as place from ledger
       where tenant = asked.tenant and ledger >= asked.ledger
       order by ledger limit 1
     ) as found
@@ -23,9 +23,24 @@ const findMeta = `
       order by cid limit 1
     ) as found
     where found.cid = asked.cid`;
+export const findHead = `
+    cross join lateral (
+      select tenant, ledger, seq, ctid as place from head
+      where tenant = asked.tenant and ledger = asked.ledger and seq >= asked.seq
+      order by seq limit 1
+    ) as found
+    where found.seq = asked.seq`;
+const findListing = `
+    cross join lateral (
+      select tenant, ledger, item, ctid as place from listing
+      where tenant = asked.tenant and ledger = asked.ledger and store = asked.store
+        and retired = not asked.retired and item >= asked.item
+      order by item limit 1
+    ) as found
+    where found.item = asked.item`;
 const findBlob = `
     cross join lateral (
-      select tenant, ledger, store, cid, digest, size, ctid as place from blob
+      select tenant, ledger, store, cid, item, digest, size, bytes from blob
       where tenant = asked.tenant and ledger = asked.ledger
         and store = asked.store and cid >= asked.cid
       order by cid limit 1
@@ -41,15 +56,11 @@ export const sql = {
   commit: "commit",
   rollback: "rollback",
 
-  /** Names the transaction, to ask what became of it when its end was not heard. */
-  nameTransaction: "select pg_current_xact_id()::text as name",
-  findTransaction: "select pg_xact_status($1::text::xid8) as status",
-
   // Both take the ledgers in the order given, which is that of every instance, so that none waits in
   // a circle.
   createLedgers: `
-    insert into ledger (tenant, ledger, head, floor, items)
-    select asked.tenant, asked.ledger, 0, 0, 0
+    insert into ledger (tenant, ledger, head, floor, items, stamp)
+    select asked.tenant, asked.ledger, 0, 0, 0, 0
     from unnest($1::text[], $2::text[]) with ordinality as asked (tenant, ledger, at)
     order by asked.at
     on conflict do nothing returning tenant, ledger`,
@@ -68,7 +79,7 @@ export const sql = {
       where tenant = asked.tenant and ledger = asked.ledger limit 1 for update
     ) as found`,
   readLedgers: `
-    select found.tenant, found.ledger, found.head, found.items
+    select found.tenant, found.ledger, found.head, found.items, found.stamp
     from unnest($1::text[], $2::text[]) as asked (tenant, ledger)
     ${findLedger}`,
   dropLedgers: `
@@ -79,24 +90,13 @@ export const sql = {
     ) as found
     where ledger.ctid = found.place
       and ledger.tenant = found.tenant and ledger.ledger = found.ledger`,
-  setHeads: `
-    update ledger set head = found.new_head, items = found.new_items
-    from (
-      select found.*, asked.head as new_head, asked.items as new_items
-      from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[])
-        as asked (tenant, ledger, head, items)
-      ${findLedger} offset 0
-    ) as found
-    where ledger.ctid = found.place
-      and ledger.tenant = found.tenant and ledger.ledger = found.ledger`,
-
   findSeqs: `
     select asked.at, found.seq
     from unnest($1::text[], $2::text[], $3::text[])
       with ordinality as asked (tenant, ledger, cid, at)
     ${findMeta}`,
   knowBlobs: `
-    select asked.at
+    select asked.at, found.item
     from unnest($1::text[], $2::text[], $3::text[], $4::text[])
       with ordinality as asked (tenant, ledger, store, cid, at)
     ${findBlob}`,
@@ -114,45 +114,18 @@ export const sql = {
     ) as found
     where found.digest = asked.digest`,
 
-  insertMetas: `
-    insert into meta (tenant, ledger, seq, cid, parents, blobs, superseded, data)
-    select * from unnest($1::text[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[],
-      $7::bigint[], $8::bytea[])`,
-  insertKeys: `
-    insert into key (tenant, ledger, seq, item, digest, value)
-    select asked.tenant, asked.ledger, asked.seq, asked.item, sha256(asked.value), asked.value
-    from unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[])
-      as asked (tenant, ledger, seq, item, value)`,
-  insertBlobs: `
-    insert into blob (tenant, ledger, store, cid, item, digest, size, retired)
-    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::bytea[],
-      $7::bigint[], $8::boolean[])`,
-  insertContents: `
-    insert into content (tenant, ledger, store, cid, bytes)
-    select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bytea[])`,
-  supersede: `
-    update meta set superseded = found.by
-    from (
-      select found.*, asked.by
-      from unnest($1::text[], $2::text[], $3::text[], $4::bigint[])
-        as asked (tenant, ledger, cid, by)
-      ${findMeta} offset 0
-    ) as found
-    where meta.ctid = found.place
-      and meta.tenant = found.tenant and meta.ledger = found.ledger and meta.cid = found.cid
-      and meta.superseded is null`,
+  /** Moves blobs out of the inventory or back into it. */
   setRetired: `
-    update blob set retired = found.new_retired
+    update listing set retired = not listing.retired
     from (
-      select found.*, asked.retired as new_retired
-      from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::boolean[])
-        as asked (tenant, ledger, store, cid, retired)
-      ${findBlob} offset 0
+      select found.*
+      from unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::boolean[])
+        as asked (tenant, ledger, store, item, retired)
+      ${findListing} offset 0
     ) as found
-    where blob.ctid = found.place
-      and blob.tenant = found.tenant and blob.ledger = found.ledger
-      and blob.store = found.store and blob.cid = found.cid
-      and blob.retired <> found.new_retired`,
+    where listing.ctid = found.place
+      and listing.tenant = found.tenant and listing.ledger = found.ledger
+      and listing.item = found.item`,
 
   findLedger: `
     select head, floor from ledger where tenant = $1::text and ledger = $2::text`,
@@ -179,9 +152,13 @@ export const sql = {
       where meta.ctid = found.place
         and meta.tenant = found.tenant and meta.ledger = found.ledger and meta.cid = found.cid
         and meta.deleted is null
-      returning 1
+      returning meta.tenant, meta.ledger, meta.seq
+    ), unread as (
+      delete from head using (select found.* from gone as asked ${findHead} offset 0) as found
+      where head.ctid = found.place
+        and head.tenant = found.tenant and head.ledger = found.ledger and head.seq = found.seq
     )
-    update ledger set head = head + 1, floor = head + 1
+    update ledger set head = head + 1, floor = head + 1, stamp = $4::bigint
     where tenant = $1::text and ledger = $2::text and exists (select from gone)`,
 
   // What belongs together is read in one statement, and so in one snapshot. `part` tells the bounds
@@ -208,39 +185,45 @@ export const sql = {
     union all
     (select 'key', seq, item, null, null, null, null, value from key
     where tenant = $1::text and ledger = $2::text and seq > $3::bigint
-      and seq <= (select up_to from bounds) order by seq, item)`,
+      and seq <= (select case when more then up_to else 9223372036854775807 end from bounds)
+    order by seq, item)`,
   readHeads: `
     select 'bounds' as part, head as seq, floor as item,
       null::text as cid, null::text as parents, null::text as blobs, null::bytea as data
     from ledger where tenant = $1::text and ledger = $2::text
     union all
-    (select 'meta', seq, 0, cid, parents, blobs, data from meta
-    where tenant = $1::text and ledger = $2::text and superseded is null and deleted is null
-    order by seq)
+    (select 'meta', found.seq, 0, cid, parents, blobs, data
+    from (select tenant, ledger, seq from head
+      where tenant = $1::text and ledger = $2::text order by seq) as heads
+    cross join lateral (
+      select seq, cid, parents, blobs, data from meta
+      where tenant = heads.tenant and ledger = heads.ledger and seq >= heads.seq
+      order by seq limit 1
+    ) as found)
     union all
     (select 'key', seq, item, null, null, null, value from key
     where tenant = $1::text and ledger = $2::text order by seq, item)`,
 
   findBlobs: `
-    select asked.at, found.*, null::bytea as bytes
+    select asked.at, found.store, found.cid, found.digest, found.size,
+      case when $5::text::boolean then found.bytes end as bytes
     from unnest($1::text[], $2::text[], $3::text[], $4::text[])
       with ordinality as asked (tenant, ledger, store, cid, at)
     ${findBlob}`,
-  findBlobsWithBytes: `
-    select found.*, content.bytes
-    from (
-      select asked.at, found.*
-      from unnest($1::text[], $2::text[], $3::text[], $4::text[])
-        with ordinality as asked (tenant, ledger, store, cid, at)
-      ${findBlob} offset 0
-    ) as found
-    left join lateral (
-      select bytes from content
-      where tenant = found.tenant and ledger = found.ledger
-        and store = found.store and cid = found.cid limit 1
-    ) as content on true`,
+  findItem: `
+    select item from blob
+    where tenant = $1::text and ledger = $2::text and store = $3::text and cid = $4::text`,
+  listBlobs: `
+    (select store, cid, size, item from listing
+    where tenant = $1::text and ledger = $2::text and store = $3::text and not retired
+      and item < $4::bigint order by item desc limit $5::bigint)
+    union all
+    (select store, cid, size, item from listing
+    where tenant = $1::text and ledger = $2::text and store = $3::text and retired
+      and item < $4::bigint order by item desc limit $5::bigint)
+    order by item desc limit $5::bigint`,
   readInventory: `
-    select store, cid, size from blob
+    select store, cid, size from listing
     where tenant = $1::text and ledger = $2::text and store = 'car' and not retired
     order by item desc limit $3::bigint`,
 

@@ -1,7 +1,7 @@
 /** Reads columns of SQL rows: where what the database holds becomes typed. */
 
 import * as v from "valibot";
-import { type BlobRef, type Meta, storeSchema } from "../../protocol/model.ts";
+import { type BlobListing, type BlobRef, type Meta, storeSchema } from "../../protocol/model.ts";
 
 /** A row as a driver hands it out. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -32,6 +32,11 @@ export function utf8Of(row: Row, column: string): string {
 /** Name of a blob. */
 export function refOf(row: Row): BlobRef {
   return { store: v.parse(storeSchema, row["store"]), cid: textOf(row, "cid") };
+}
+
+/** A blob as lists show it. */
+export function listingOf(row: Row): BlobListing {
+  return { ...refOf(row), size: integerOf(row, "size") };
 }
 
 /** A meta. */

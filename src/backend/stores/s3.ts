@@ -6,44 +6,47 @@
  * uploads behind: a lifecycle rule of the bucket (`AbortIncompleteMultipartUpload`) removes them.
  */
 
-import { Buffer } from "node:buffer";
 import { backoffMs } from "../../base/backoff.ts";
 import { type Clock, pause, systemClock } from "../../base/clock.ts";
 import { Semaphore } from "../../base/semaphore.ts";
 import { HearthError } from "../../protocol/errors.ts";
+import type { DirectRequest } from "../../protocol/model.ts";
 import { cutParts } from "./blob_parts.ts";
 import type { BlobKey } from "./blob_store.ts";
-import type { DirectBlobStore, DirectRequest } from "./direct_blob_store.ts";
+import type { DirectBlobStore } from "./direct_blob_store.ts";
 import { KeyTurns } from "./key_turns.ts";
+import { nameOf } from "./names.ts";
 import { S3Client, type S3Request } from "./s3_client.ts";
-import { readDownload } from "./s3_download.ts";
+import { checksumOf, type Judgement, judgeObject, tellChecksum } from "./s3_checksum.ts";
+import { maxPutBytes, S3Signing } from "./s3_direct.ts";
+import { checkDownload, type DownloadOptions, readDownload } from "./s3_download.ts";
 import { MultipartUpload } from "./s3_multipart.ts";
 import { readS3Limits, type S3Options } from "./s3_options.ts";
 import { objectKeyOf } from "./s3_place.ts";
 
 /** S3 takes no more. */
 const maxParts = 10_000;
-/** A week: S3 signs for no longer. */
-const maxExpiresSeconds = 604_800;
 const absent = { "if-none-match": "*" };
 
 /**
  * Opens a bucket, which must be there.
  *
  * @throws {HearthError} `UNAVAILABLE` when S3 does not answer, `INTERNAL` when the bucket is not
- * there or the credentials are refused
+ * there, the credentials are refused, or clients may not be let in (see {@linkcode S3Signing.check})
  * @throws {RangeError} when an option is out of its bounds
  */
 export async function openS3(options: S3Options): Promise<DirectBlobStore> {
   const store = new S3Store(options);
-  await store.checkBucket();
+  await store.check();
   return store;
 }
 
 class S3Store implements DirectBlobStore {
+  readonly maxPutBytes = maxPutBytes;
   readonly #options: S3Options;
   readonly #partBytes: number;
   readonly #client: S3Client;
+  readonly #signing: S3Signing;
   readonly #clock: Clock;
   readonly #random: () => number;
   readonly #maxAttempts: number;
@@ -72,10 +75,11 @@ class S3Store implements DirectBlobStore {
       random: this.#random,
       fetch: options.fetch ?? ((input, init) => fetch(input, init)),
     });
+    this.#signing = new S3Signing(options, this.#client);
   }
 
-  async checkBucket(): Promise<void> {
-    const { bucket } = this.#options;
+  async check(): Promise<void> {
+    const { bucket, clientEndpoint } = this.#options;
     const what = `open bucket "${bucket}"`;
     const { status } = await this.#client.send({
       what,
@@ -84,6 +88,7 @@ class S3Store implements DirectBlobStore {
       answers: [404],
     });
     if (status === 404) throw new HearthError("INTERNAL", `Cannot ${what}: there is none`);
+    if (clientEndpoint !== undefined) await this.#signing.check();
   }
 
   async put(key: BlobKey, body: AsyncIterable<Uint8Array>): Promise<void> {
@@ -92,7 +97,7 @@ class S3Store implements DirectBlobStore {
     if (key.size > partBytes && await this.has(key)) return;
     const release = await this.#takeRoom(Math.min(key.size, partBytes), key);
     try {
-      const parts = cutParts(key, body, partBytes, nameOf(key));
+      const parts = cutParts(key, body, partBytes);
       if (key.size > partBytes) await this.#putParts(key, parts);
       else for await (const whole of parts) await this.#putWhole(key, whole);
     } finally {
@@ -101,32 +106,26 @@ class S3Store implements DirectBlobStore {
   }
 
   async has(key: BlobKey): Promise<boolean> {
-    const { status, headers } = await this.#client.send({
-      ...this.#about(key, "look for"),
-      action: "HeadObject",
-      method: "HEAD",
-      answers: [404],
-    });
-    return status !== 404 && headers.get("content-length") === String(key.size);
+    const found = await this.#look(key);
+    return found === "blob" || found === "unsure";
+  }
+
+  async holds(key: BlobKey): Promise<boolean> {
+    const found = await this.#look(key);
+    if (found !== "unsure") return found === "blob";
+    // Where S3 keeps no checksums this makes every upload dear, and none wrong.
+    const release = await this.#takeRoom(Math.min(key.size, this.#partBytes), key);
+    try {
+      const download = await this.#open(key);
+      return download !== undefined && await checkDownload(download);
+    } finally {
+      release();
+    }
   }
 
   async get(key: BlobKey): Promise<AsyncIterable<Uint8Array> | undefined> {
-    const request: S3Request = {
-      ...this.#about(key, "read"),
-      action: "GetObject",
-      method: "GET",
-    };
-    const first = await this.#client.open({ ...request, answers: [404] });
-    if (first.status === 404) return undefined;
-    return readDownload({
-      key,
-      name: nameOf(key),
-      first,
-      openAt: (offset) => this.#client.open({ ...request, headers: { range: `bytes=${offset}-` } }),
-      stallMs: this.#options.timeouts?.stallMs ?? 15_000,
-      clock: this.#clock,
-      random: this.#random,
-    });
+    const download = await this.#open(key);
+    return download && readDownload(download);
   }
 
   async delete(key: BlobKey): Promise<void> {
@@ -138,18 +137,12 @@ class S3Store implements DirectBlobStore {
     });
   }
 
-  async presignGet(key: BlobKey, expiresSeconds: number): Promise<DirectRequest> {
-    // What strangers have uploaded must not be shown as a page.
-    const query = {
-      "response-content-type": "application/octet-stream",
-      "response-content-disposition": "attachment",
-    };
-    return await this.#presign("GET", key, { query, headers: {} }, expiresSeconds);
+  presignGet(key: BlobKey, expiresSeconds: number): Promise<DirectRequest> {
+    return this.#signing.get(key, expiresSeconds);
   }
 
-  async presignPut(key: BlobKey, expiresSeconds: number): Promise<DirectRequest> {
-    const headers = { ...checksumOf(key), "content-length": String(key.size) };
-    return await this.#presign("PUT", key, { query: {}, headers }, expiresSeconds);
+  presignPut(key: BlobKey, expiresSeconds: number): Promise<DirectRequest> {
+    return this.#signing.put(key, expiresSeconds);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -157,22 +150,34 @@ class S3Store implements DirectBlobStore {
     return Promise.resolve();
   }
 
-  async #presign(
-    method: DirectRequest["method"],
-    key: BlobKey,
-    parts: Required<Pick<S3Request, "query" | "headers">>,
-    expiresSeconds: number,
-  ): Promise<DirectRequest> {
-    const isFine = Number.isInteger(expiresSeconds) && expiresSeconds >= 1 &&
-      expiresSeconds <= maxExpiresSeconds;
-    if (!isFine) {
-      throw new RangeError(
-        `Cannot sign a URL for ${expiresSeconds} s: allowed is 1 to ${maxExpiresSeconds}`,
-      );
-    }
-    const objectKey = objectKeyOf(this.#options, key);
-    const { url } = await this.#client.sign({ method, objectKey, ...parts }, expiresSeconds);
-    return { method, url: url.href, headers: parts.headers ?? {} };
+  /** What S3 tells of the object under a blob's key; nothing when there is none. */
+  async #look(key: BlobKey): Promise<Judgement | undefined> {
+    const { status, headers } = await this.#client.send({
+      ...this.#about(key, "look for"),
+      action: "HeadObject",
+      method: "HEAD",
+      headers: tellChecksum,
+      answers: [404],
+    });
+    return status === 404 ? undefined : judgeObject(key, headers);
+  }
+
+  async #open(key: BlobKey): Promise<DownloadOptions | undefined> {
+    const request: S3Request = {
+      ...this.#about(key, "read"),
+      action: "GetObject",
+      method: "GET",
+    };
+    const first = await this.#client.open({ ...request, answers: [404] });
+    if (first.status === 404) return undefined;
+    return {
+      key,
+      first,
+      openAt: (offset) => this.#client.open({ ...request, headers: { range: `bytes=${offset}-` } }),
+      stallMs: this.#options.timeouts?.stallMs ?? 15_000,
+      clock: this.#clock,
+      random: this.#random,
+    };
   }
 
   async #putWhole(key: BlobKey, body: Uint8Array<ArrayBuffer>): Promise<void> {
@@ -270,12 +275,4 @@ class S3Store implements DirectBlobStore {
   #about(key: BlobKey, verb: string): { readonly what: string; readonly objectKey: string } {
     return { what: `${verb} ${nameOf(key)}`, objectKey: objectKeyOf(this.#options, key) };
   }
-}
-
-function checksumOf({ digest }: BlobKey): Readonly<Record<string, string>> {
-  return { "x-amz-checksum-sha256": Buffer.from(digest).toString("base64") };
-}
-
-function nameOf({ ledger, store, cid }: BlobKey): string {
-  return `blob "${store}/${cid}" of "${ledger}"`;
 }

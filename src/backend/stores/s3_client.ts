@@ -42,6 +42,15 @@ export interface S3Request {
   readonly digest?: Uint8Array | undefined;
   /** Statuses that are answers, besides 200 to 299. */
   readonly answers?: readonly number[] | undefined;
+  /** Signs in the URL, with all headers, in place of a header. */
+  readonly presign?: Presigning | undefined;
+}
+
+/** How a URL is signed. */
+export interface Presigning {
+  readonly expiresSeconds: number;
+  /** Base URL of the server for whoever gets the URL. @default the place's own */
+  readonly endpoint?: string | undefined;
 }
 
 /** An answer. */
@@ -96,7 +105,7 @@ export class S3Client {
    * room, `INTERNAL` when it refuses
    */
   async send(request: S3Request): Promise<S3Answer> {
-    return await this.#persist(request, async (response, signal) => {
+    return await this.#persist(request, async (response, { signal }) => {
       const { status, headers } = response;
       const text = await readText(response, signal);
       // S3 says 200 before it has put parts together, and tells in the body how that ended.
@@ -109,9 +118,9 @@ export class S3Client {
 
   /** Sends a request and leaves the body to be read. @throws {HearthError} as `send` does */
   async open(request: S3Request): Promise<S3Download> {
-    return await this.#persist(request, async (response, signal, controller) => {
+    return await this.#persist(request, async (response, controller) => {
       const { status, headers, body } = response;
-      const fault = response.ok ? undefined : await this.#faultOf(response, signal);
+      const fault = response.ok ? undefined : await this.#faultOf(response, controller.signal);
       // Without its bucket, nothing can be said of the object.
       if (fault?.code === "NoSuchBucket") throw new Failure(fault);
       return {
@@ -123,17 +132,14 @@ export class S3Client {
     });
   }
 
-  /** Signs a request, in its headers or, when it expires, in its URL. */
+  /** Signs a request, in its headers or in its URL. */
   async sign(
-    { method, objectKey, query = {}, headers = {} }: Omit<S3Request, "what" | "action">,
-    expiresSeconds?: number,
+    { method, objectKey, query = {}, headers = {}, presign }: Omit<S3Request, "what" | "action">,
   ): Promise<{ readonly url: URL; readonly headers: Headers }> {
     const { place, clock } = this.#options;
-    const url = urlOf(place, objectKey);
+    const url = urlOf({ ...place, endpoint: presign?.endpoint ?? place.endpoint }, objectKey);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    if (expiresSeconds !== undefined) {
-      url.searchParams.set("X-Amz-Expires", String(expiresSeconds));
-    }
+    if (presign) url.searchParams.set("X-Amz-Expires", String(presign.expiresSeconds));
     if (this.#signingKeys.size > 1) this.#signingKeys.clear();
     return await new AwsV4Signer({
       method,
@@ -146,8 +152,8 @@ export class S3Client {
       ...(place.sessionToken === undefined ? {} : { sessionToken: place.sessionToken }),
       cache: this.#signingKeys,
       datetime: new Date(clock.now()).toISOString().replaceAll(/[:-]|\.\d{3}/g, ""),
-      signQuery: expiresSeconds !== undefined,
-      allHeaders: expiresSeconds !== undefined,
+      signQuery: presign !== undefined,
+      allHeaders: presign !== undefined,
     }).sign();
   }
 
@@ -183,11 +189,13 @@ export class S3Client {
     const signals = [overall, timer.signal];
     for (const signal of signals) signal.addEventListener("abort", stop);
     try {
-      const response = await this.#fetch(request, controller.signal).catch(toFailure);
+      const response = await this.#fetch(request, controller.signal)
+        // Some runtimes write the URL into their errors, and so the signature, if it is there.
+        .catch((cause) => toFailure(request.presign ? undefined : cause));
       if (!response.ok && !request.answers?.includes(response.status)) {
         throw new Failure(await this.#faultOf(response, controller.signal));
       }
-      return await take(response, controller.signal, controller);
+      return await take(response, controller);
     } finally {
       for (const signal of signals) signal.removeEventListener("abort", stop);
       release();
@@ -195,12 +203,17 @@ export class S3Client {
   }
 
   async #fetch(request: S3Request, signal: AbortSignal): Promise<Response> {
-    const { method, body, digest } = request;
+    const { method, body, digest, presign } = request;
     const contentDigest = digest ? Buffer.from(digest).toString("hex") : emptyDigest;
     const { url, headers } = await this.sign({
       ...request,
-      headers: { ...request.headers, "x-amz-content-sha256": contentDigest },
+      headers: {
+        ...request.headers,
+        ...(!presign && { "x-amz-content-sha256": contentDigest }),
+      },
     });
+    // Signed, but for `fetch` to write.
+    headers.delete("content-length");
     // Not signed, since proxies change it; said, since a packed body would hide its length.
     headers.set("accept-encoding", "identity");
     const { fetch } = this.#options;
@@ -235,11 +248,7 @@ export class S3Client {
 }
 
 /** Makes a result of an answer; `controller` ends the request. */
-type Take<T> = (
-  response: Response,
-  signal: AbortSignal,
-  controller: AbortController,
-) => Promise<T>;
+type Take<T> = (response: Response, controller: AbortController) => Promise<T>;
 
 const closed = "the store is closed";
 const backoff = { baseMs: 100, maxMs: 5_000 };

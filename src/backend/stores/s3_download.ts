@@ -6,13 +6,12 @@ import { orAbort } from "../../base/or_abort.ts";
 import { HearthError } from "../../protocol/errors.ts";
 import { BlobCheck } from "./blob_check.ts";
 import type { BlobKey } from "./blob_store.ts";
+import { nameOf } from "./names.ts";
 import type { S3Download } from "./s3_client.ts";
 
 /** Options of {@linkcode readDownload}. */
 export interface DownloadOptions {
   readonly key: BlobKey;
-  /** The blob's name, for errors. */
-  readonly name: string;
   /** The answer to the request for all of it. */
   readonly first: S3Download;
   /** Asks for the bytes from an offset on. */
@@ -49,22 +48,43 @@ export function readDownload(options: DownloadOptions): AsyncIterable<Uint8Array
   };
 }
 
+/**
+ * Whether the bytes of a blob are those of its key; they are read to their end, and thrown away.
+ *
+ * @throws {HearthError} as {@linkcode readDownload} when they do not come to their end
+ */
+export async function checkDownload(options: DownloadOptions): Promise<boolean> {
+  const source = new Source(options);
+  const check = new BlobCheck(options.key);
+  try {
+    for (let piece = await source.next(); piece; piece = await source.next()) {
+      if (!check.add(piece)) return false;
+    }
+    return check.complete();
+  } finally {
+    source.end();
+  }
+}
+
 async function* checkedPieces(
   source: Source,
-  { key, name }: DownloadOptions,
+  { key, first }: DownloadOptions,
 ): AsyncGenerator<Uint8Array, undefined> {
   const check = new BlobCheck(key);
+  const length = first.headers.get("content-length");
   let held: Uint8Array | undefined;
   try {
+    // Nothing that comes could be the blob.
+    if (length !== null && Number(length) !== key.size) throw corrupt(key);
     while (true) {
       const piece = await source.next();
       if (!piece) break;
-      if (!check.add(piece)) throw corrupt(name);
+      if (!check.add(piece)) throw corrupt(key);
       if (held) yield held;
       held = piece;
     }
     if (source.isEnded) return;
-    if (!check.complete()) throw corrupt(name);
+    if (!check.complete()) throw corrupt(key);
     if (held) yield held;
   } finally {
     source.end();
@@ -90,10 +110,7 @@ class Source {
 
   /** The next piece; nothing at the end of the object, which may not be that of the blob. */
   async next(): Promise<Uint8Array | undefined> {
-    const { key, name } = this.#options;
-    const length = this.#options.first.headers.get("content-length");
-    // Nothing that comes could be the blob.
-    if (length !== null && Number(length) !== key.size) throw corrupt(name);
+    const { key } = this.#options;
     while (true) {
       const { piece, cause } = await this.#read();
       if (piece) {
@@ -130,16 +147,13 @@ class Source {
   }
 
   async #resume(cause: unknown): Promise<void> {
-    const { name, key, clock, random, openAt } = this.#options;
+    const { key, clock, random, openAt } = this.#options;
     this.#download.end();
     if (this.#offset - this.#resumedAt >= progressBytes) this.#resumes = 0;
     this.#resumedAt = this.#offset;
     if (this.#resumes++ >= maxResumes) {
-      throw new HearthError(
-        "INTERNAL",
-        `Cannot read ${name}: S3 breaks off at byte ${this.#offset} of ${key.size} every time`,
-        { cause },
-      );
+      const found = `S3 breaks off at byte ${this.#offset} of ${key.size} every time`;
+      throw unreadable(key, found, cause);
     }
     await pause(clock, backoffMs(this.#resumes - 1, random()));
     const download = await openAt(this.#offset);
@@ -149,18 +163,16 @@ class Source {
     if (this.isEnded) download.end();
     else if (!range.startsWith(`bytes ${this.#offset}-`)) {
       download.end();
-      throw new HearthError(
-        "INTERNAL",
-        `Cannot read ${name}: S3 does not go on from byte ${this.#offset} (HTTP ${download.status})`,
-        { cause },
-      );
+      const found = `S3 does not go on from byte ${this.#offset} (HTTP ${download.status})`;
+      throw unreadable(key, found, cause);
     }
   }
 }
 
-function corrupt(name: string): HearthError {
-  return new HearthError(
-    "INTERNAL",
-    `Cannot read ${name}: the bytes in S3 are not those that were stored`,
-  );
+function corrupt(key: BlobKey): HearthError {
+  return unreadable(key, "the bytes in S3 are not those that were stored");
+}
+
+function unreadable(key: BlobKey, found: string, cause?: unknown): HearthError {
+  return new HearthError("INTERNAL", `Cannot read ${nameOf(key)}: ${found}`, { cause });
 }

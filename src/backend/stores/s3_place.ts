@@ -10,6 +10,12 @@ export interface S3Place {
   readonly endpoint: string;
   readonly region: string;
   readonly bucket: string;
+  /**
+   * Base URL at which clients reach the server, when they may send requests to it themselves.
+   *
+   * @default they may not
+   */
+  readonly clientEndpoint?: string | undefined;
   /** Leads every object key, without `/` at its ends; empty for none. @default "" */
   readonly prefix?: string | undefined;
   /** Whether the bucket stands in the path; else in front of the host's name. @default true */
@@ -46,14 +52,15 @@ export function urlOf(place: S3Place, objectKey?: string): URL {
 }
 
 /** Parameters that {@linkcode parseS3Url} knows. */
-const parameters = ["endpoint", "region", "path-style"];
+const parameters = ["endpoint", "region", "path-style", "direct"];
 
 /**
  * Reads a setting like `s3://BUCKET/PREFIX?endpoint=http://127.0.0.1:9000&region=us-east-1`.
  *
  * Without `endpoint` it is that of AWS in the region; without `region`, `AWS_REGION` or
  * `AWS_DEFAULT_REGION`. `path-style` is `true` or `false`; by default the bucket stands in the path
- * of any endpoint but AWS. Credentials are `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for
+ * of any endpoint but AWS. `direct` is `false`, `true` when clients may send requests to the endpoint
+ * themselves, or the base URL at which they reach it. Credentials are `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, for
  * temporary ones, `AWS_SESSION_TOKEN`.
  *
  * @throws {TypeError} naming all that is missing or wrong, and no value of it
@@ -84,13 +91,19 @@ export function parseS3Url(text: string, env: (name: string) => string | undefin
   if (!/^[a-z0-9-]*$/.test(region)) wrong.push("its region is none");
   const pathStyle = query.get("path-style") ?? String(ownEndpoint !== null);
   if (!/^(true|false)$/.test(pathStyle)) wrong.push("its path-style is neither true nor false");
+  const endpoint = ownEndpoint ?? `https://s3.${region}.amazonaws.com`;
+  const direct = query.get("direct") ?? "false";
+  if (!/^(true|false)$/.test(direct) && !isEndpoint(direct)) {
+    wrong.push("its direct is neither true, false nor a URL as endpoint is");
+  }
   const prefix = decodePrefix(path);
   if (prefix === undefined) {
     wrong.push("its prefix has a part that is empty, . or .., or is too long");
   }
   if (wrong.length > 0) throw new TypeError(`Cannot use the S3 setting: ${wrong.join("; ")}`);
   return {
-    endpoint: ownEndpoint ?? `https://s3.${region}.amazonaws.com`,
+    endpoint,
+    clientEndpoint: direct === "false" ? undefined : direct === "true" ? endpoint : direct,
     region,
     bucket,
     prefix,

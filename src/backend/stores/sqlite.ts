@@ -3,7 +3,7 @@
 import { dirname, resolve } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
 import { HearthError } from "../../protocol/errors.ts";
-import type { BlobListing, BlobRef, Meta } from "../../protocol/model.ts";
+import type { BlobListing, BlobRef, Meta, StoreName } from "../../protocol/model.ts";
 import { makeDirectory } from "./durable_directory.ts";
 import type {
   Commit,
@@ -22,7 +22,7 @@ import type {
 } from "./meta_store.ts";
 import { splitLedger } from "./names.ts";
 import { type LedgerView, planCommit } from "./plan_commit.ts";
-import { bytesOf, integerOf, metaOf, refOf, utf8Of } from "./rows.ts";
+import { bytesOf, integerOf, listingOf, metaOf, utf8Of } from "./rows.ts";
 import { type DatabaseOptions, type OpenDatabase, openDatabase } from "./sqlite_database.ts";
 import { toStoreError } from "./sqlite_errors.ts";
 import { prepareStatements, type Statements } from "./sqlite_sql.ts";
@@ -42,12 +42,18 @@ export async function openSqlite(options: SqliteOptions): Promise<MetaStore> {
   return new SqliteStore(openDatabase({ ...options, path }));
 }
 
+/** A ledger, and the number that stands for it in every other table. */
+interface LedgerRow extends LogBounds {
+  readonly id: number;
+}
+
 /**
  * The driver is synchronous: what a method does between its call and its promise is one step that
  * no other call can come between. So reads of several statements need no transaction.
  */
 class SqliteStore implements MetaStore {
   readonly epoch: string;
+  readonly batchesAtOnce = 1;
   readonly #database: DatabaseSync;
   readonly #sql: Statements;
 
@@ -58,49 +64,58 @@ class SqliteStore implements MetaStore {
   }
 
   commit(commits: readonly Commit[]): Promise<readonly Outcome[]> {
-    return this.#write("commit", () => commits.map((commit) => this.#commitOne(commit)));
+    return this.#write("commit", () => {
+      const ledgers = new Map<LedgerId, LedgerRow>();
+      const outcomes = commits.map((commit) => this.#commitOne(commit, ledgers));
+      for (const { id, head } of ledgers.values()) this.#sql.setHead.run(id, head);
+      return outcomes;
+    });
   }
 
   bounds(ledger: LedgerId): Promise<LogBounds | undefined> {
-    return this.#read("read a ledger", () => this.#bounds(ledger));
+    return this.#read("read a ledger", () => boundsOf(this.#find(ledger)));
   }
 
   boundsOf(ledgers: readonly LedgerId[]): Promise<ReadonlyMap<LedgerId, LogBounds>> {
     return this.#read("read ledgers", () =>
       new Map(ledgers.flatMap((ledger) => {
-        const bounds = this.#bounds(ledger);
+        const bounds = boundsOf(this.#find(ledger));
         return bounds ? [[ledger, bounds]] : [];
       })));
   }
 
   log(ledger: LedgerId, afterSeq: number, limit: number): Promise<LogPage> {
     return this.#read("read a log", () => {
-      const names = splitLedger(ledger);
-      const { head, floor } = this.#bounds(ledger) ?? emptyBounds;
-      const rows = this.#sql.readLog.all(...names, afterSeq, limit + 1);
+      const { id, head, floor } = this.#find(ledger) ?? nowhere;
+      const rows = this.#sql.readLog.all(id, afterSeq, limit + 1);
       const more = rows.length > limit;
       const page = rows.slice(0, limit);
       const last = page.at(-1);
       const seq = more && last ? integerOf(last, "seq") : Math.max(head, afterSeq);
-      return { metas: page.map(metaOf), keys: this.#keys(ledger, afterSeq, seq), seq, more, floor };
+      const keys = this.#keys(id, afterSeq, more ? seq : Number.MAX_SAFE_INTEGER);
+      return { metas: page.map(metaOf), keys, seq, more, floor };
     });
   }
 
   heads(ledger: LedgerId): Promise<Heads> {
-    return this.#read("read heads", () => ({
-      metas: this.#sql.readHeads.all(...splitLedger(ledger)).map(metaOf),
-      keys: this.#keys(ledger, 0, Number.MAX_SAFE_INTEGER),
-      seq: this.#bounds(ledger)?.head ?? 0,
-    }));
+    return this.#read("read heads", () => {
+      const { id, head } = this.#find(ledger) ?? nowhere;
+      return {
+        metas: this.#sql.readHeads.all(id).map(metaOf),
+        keys: this.#keys(id, 0, Number.MAX_SAFE_INTEGER),
+        seq: head,
+      };
+    });
   }
 
   deleteMetas(ledger: LedgerId, cids: readonly string[]): Promise<number> {
     return this.#write("delete metas", () => {
-      const names = splitLedger(ledger);
-      const head = this.#bounds(ledger)?.head ?? 0;
-      const deletions = cids.map((cid) => this.#sql.deleteMeta.run(...names, cid, head + 1));
-      if (deletions.every(({ changes }) => Number(changes) === 0)) return head;
-      this.#sql.raiseFloor.run(...names, head + 1);
+      const { id, head } = this.#find(ledger) ?? nowhere;
+      const deleted = cids.map((cid) => this.#sql.deleteMeta.get(id, cid, head + 1))
+        .filter((row) => row !== undefined);
+      if (deleted.length === 0) return head;
+      for (const row of deleted) this.#sql.deleteHead.run(id, integerOf(row, "seq"));
+      this.#sql.raiseFloor.run(id, head + 1);
       return head + 1;
     });
   }
@@ -110,16 +125,32 @@ class SqliteStore implements MetaStore {
     refs: readonly BlobRef[],
     { bytes = true }: FindBlobsOptions = {},
   ): Promise<readonly StoredBlob[]> {
-    return this.#read(
-      "find blobs",
-      () => refs.flatMap((ref) => this.#findBlob(ledger, ref, bytes) ?? []),
-    );
+    return this.#read("find blobs", () => {
+      const { id } = this.#find(ledger) ?? nowhere;
+      return refs.flatMap((ref) => this.#findBlob(id, ref, bytes) ?? []);
+    });
+  }
+
+  listBlobs(
+    ledger: LedgerId,
+    store: StoreName,
+    limit: number,
+    before?: string,
+  ): Promise<readonly BlobListing[] | undefined> {
+    return this.#read("list blobs", () => {
+      const { id } = this.#find(ledger) ?? nowhere;
+      const last = before === undefined ? undefined : this.#sql.findBlob.get(id, store, before);
+      if (before !== undefined && !last) return undefined;
+      const olderThan = last ? integerOf(last, "id") : Number.MAX_SAFE_INTEGER;
+      return this.#sql.listBlobs.all(id, store, olderThan, limit).map(listingOf);
+    });
   }
 
   inventory(ledger: LedgerId, limit: number): Promise<readonly BlobListing[]> {
-    return this.#read("list blobs", () =>
-      this.#sql.readInventory.all(...splitLedger(ledger), limit)
-        .map((row) => ({ ...refOf(row), size: integerOf(row, "size") })));
+    return this.#read("list blobs", () => {
+      const { id } = this.#find(ledger) ?? nowhere;
+      return this.#sql.readInventory.all(id, limit).map(listingOf);
+    });
   }
 
   getWal(key: WalKey): Promise<WalRecord> {
@@ -155,71 +186,87 @@ class SqliteStore implements MetaStore {
     });
   }
 
-  #commitOne(commit: Commit): Outcome {
-    const bounds = this.#bounds(commit.ledger);
-    const plan = planCommit(commit, bounds && this.#view(commit.ledger, bounds.head));
+  /** @param ledgers those of the batch; their heads are written at its end */
+  #commitOne(commit: Commit, ledgers: Map<LedgerId, LedgerRow>): Outcome {
+    const found = ledgers.get(commit.ledger) ?? this.#find(commit.ledger);
+    const plan = planCommit(commit, found && this.#view(found));
     if (plan.kind === "refused") return plan.outcome;
     const { outcome, head } = plan;
-    const names = splitLedger(commit.ledger);
-    if (head !== bounds?.head) this.#sql.setHead.run(...names, head);
+    const ledger = found ?? this.#create(commit.ledger);
+    const { id } = ledger;
+    ledgers.set(commit.ledger, { ...ledger, head });
     outcome.fresh.forEach((meta, at) =>
-      this.#insertMeta(names, head - outcome.fresh.length + 1 + at, meta)
+      this.#insertMeta(id, head - outcome.fresh.length + 1 + at, meta)
     );
-    for (const key of outcome.keys) this.#sql.insertKey.run(...names, plan.keySeq, toUtf8(key));
-    for (const blob of outcome.blobs) this.#insertBlob(names, blob);
-    for (const cid of plan.supersedes) this.#sql.supersede.run(...names, cid, outcome.seq);
-    for (const { store, cid } of plan.revives) this.#sql.setRetired.run(...names, store, cid, 0);
-    for (const { store, cid } of plan.retires) this.#sql.setRetired.run(...names, store, cid, 1);
+    for (const key of outcome.keys) this.#sql.insertKey.run(id, plan.keySeq, toUtf8(key));
+    for (const blob of outcome.blobs) this.#insertBlob(id, blob);
+    for (const { seq } of plan.supersedes) this.#sql.deleteHead.run(id, seq);
+    for (const { store, cid } of plan.revives) this.#sql.setRetired.run(id, store, cid, 0);
+    for (const { store, cid } of plan.retires) this.#sql.setRetired.run(id, store, cid, 1);
     return outcome;
   }
 
-  #view(ledger: LedgerId, head: number): LedgerView {
-    const names = splitLedger(ledger);
+  #view({ id, head }: LedgerRow): LedgerView {
     return {
       head,
       seqOf: (cid) => {
-        const row = this.#sql.findSeq.get(...names, cid);
+        const row = this.#sql.findSeq.get(id, cid);
         return row && integerOf(row, "seq");
       },
-      hasBlob: ({ store, cid }) => this.#sql.findBlob.get(...names, store, cid) !== undefined,
-      hasKey: (key) => this.#sql.findKey.get(...names, toUtf8(key)) !== undefined,
+      hasBlob: ({ store, cid }) => this.#sql.findBlob.get(id, store, cid) !== undefined,
+      hasKey: (key) => this.#sql.findKey.get(id, toUtf8(key)) !== undefined,
     };
   }
 
-  #insertMeta(names: readonly [string, string], seq: number, meta: Meta): void {
+  #create(ledger: LedgerId): LedgerRow {
+    const { lastInsertRowid } = this.#sql.createLedger.run(...splitLedger(ledger));
+    return { id: Number(lastInsertRowid), head: 0, floor: 0 };
+  }
+
+  #insertMeta(ledger: number, seq: number, meta: Meta): void {
     const blobs = meta.blobs.map(({ store, cid }) => ({ store, cid }));
     this.#sql.insertMeta.run(
-      ...names,
+      ledger,
       seq,
       meta.cid,
       JSON.stringify(meta.parents),
       JSON.stringify(blobs),
       meta.data,
     );
+    this.#sql.insertHead.run(ledger, seq);
   }
 
-  #insertBlob(names: readonly [string, string], blob: NewBlob): void {
-    const { store, cid, digest, size, bytes } = blob;
-    const { lastInsertRowid } = this.#sql.insertBlob.run(...names, store, cid, digest, size);
-    if (bytes) this.#sql.insertContent.run(lastInsertRowid, bytes);
+  #insertBlob(ledger: number, { store, cid, digest, size, bytes }: NewBlob): void {
+    const { lastInsertRowid } = this.#sql.insertBlob.run(
+      ledger,
+      store,
+      cid,
+      digest,
+      size,
+      bytes ?? null,
+    );
+    this.#sql.insertListing.run(ledger, store, lastInsertRowid, cid, size);
   }
 
-  #bounds(ledger: LedgerId): LogBounds | undefined {
+  #find(ledger: LedgerId): LedgerRow | undefined {
     const row = this.#sql.findLedger.get(...splitLedger(ledger));
-    return row && { floor: integerOf(row, "floor"), head: integerOf(row, "head") };
+    return row &&
+      { id: integerOf(row, "id"), head: integerOf(row, "head"), floor: integerOf(row, "floor") };
   }
 
-  #keys(ledger: LedgerId, afterSeq: number, upToSeq: number): readonly string[] {
-    const rows = this.#sql.readKeys.all(...splitLedger(ledger), afterSeq, upToSeq);
+  #keys(ledger: number, afterSeq: number, upToSeq: number): readonly string[] {
+    const rows = this.#sql.readKeys.all(ledger, afterSeq, upToSeq);
     return rows.map((row) => utf8Of(row, "value"));
   }
 
-  #findBlob(ledger: LedgerId, { store, cid }: BlobRef, bytes: boolean): StoredBlob | undefined {
-    const row = this.#sql.findBlob.get(...splitLedger(ledger), store, cid);
+  #findBlob(ledger: number, { store, cid }: BlobRef, bytes: boolean): StoredBlob | undefined {
+    const row = this.#sql.findBlob.get(ledger, store, cid);
     if (!row) return undefined;
     const found = { store, cid, digest: bytesOf(row, "digest"), size: integerOf(row, "size") };
-    const content = bytes ? this.#sql.findContent.get(integerOf(row, "id")) : undefined;
-    return content ? { ...found, bytes: bytesOf(content, "bytes") } : found;
+    const content = bytes ? this.#sql.findBytes.get(integerOf(row, "id")) : undefined;
+    return content && content["bytes"] !== null
+      ? { ...found, bytes: bytesOf(content, "bytes") }
+      : found;
   }
 
   #walVersion(key: WalKey): number {
@@ -251,7 +298,12 @@ class SqliteStore implements MetaStore {
   }
 }
 
-const emptyBounds: LogBounds = { floor: 0, head: 0 };
+/** Stands for a ledger that does not exist: no row has its number. */
+const nowhere: LedgerRow = { id: 0, head: 0, floor: 0 };
+
+function boundsOf(row: LedgerRow | undefined): LogBounds | undefined {
+  return row && { floor: row.floor, head: row.head };
+}
 
 function walNames({ ledger, owner, name }: WalKey) {
   return [...splitLedger(ledger), toUtf8(owner), name] as const;

@@ -2,67 +2,71 @@
 
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 
-/**
- * One statement an intention; tenant and ledger come first. `store` is compared with `+?` where it is
- * a parameter: with a bare `?` SQLite asks whether its value makes the partial index `blob_in_use`
- * usable, and so plans the statement anew each time it is bound.
- */
+/** One statement an intention. `ledger` is the number of a ledger, but where its names are given. */
 export const sql = {
   begin: "begin immediate",
   commit: "commit",
   rollback: "rollback",
 
   findLedger: `
-    select head, floor from ledger where tenant = ? and ledger = ?`,
+    select id, head, floor from ledger where tenant = ? and ledger = ?`,
+  createLedger: `
+    insert into ledger (tenant, ledger, head, floor) values (?, ?, 0, 0)`,
   setHead: `
-    insert into ledger (tenant, ledger, head, floor) values (?, ?, ?, 0)
-    on conflict do update set head = excluded.head`,
+    update ledger set head = ?2 where id = ?1`,
   raiseFloor: `
-    update ledger set head = ?3, floor = ?3 where tenant = ?1 and ledger = ?2`,
+    update ledger set head = ?2, floor = ?2 where id = ?1`,
 
   findSeq: `
-    select seq from meta where tenant = ? and ledger = ? and cid = ?`,
+    select seq from meta where ledger = ? and cid = ?`,
   insertMeta: `
-    insert into meta (tenant, ledger, seq, cid, parents, blobs, data) values (?, ?, ?, ?, ?, ?, ?)`,
-  supersede: `
-    update meta set superseded = ?4
-    where tenant = ?1 and ledger = ?2 and cid = ?3 and superseded is null`,
+    insert into meta (ledger, seq, cid, parents, blobs, data) values (?, ?, ?, ?, ?, ?)`,
   deleteMeta: `
-    update meta set deleted = ?4
-    where tenant = ?1 and ledger = ?2 and cid = ?3 and deleted is null`,
+    update meta set deleted = ?3
+    where ledger = ?1 and cid = ?2 and deleted is null returning seq`,
   readLog: `
     select seq, cid, parents, blobs, data from meta
-    where tenant = ? and ledger = ? and seq > ? and deleted is null
+    where ledger = ? and seq > ? and deleted is null
     order by seq limit ?`,
+  insertHead: `
+    insert into head (ledger, seq) values (?, ?)`,
+  deleteHead: `
+    delete from head where ledger = ? and seq = ?`,
   readHeads: `
-    select seq, cid, parents, blobs, data from meta indexed by meta_head
-    where tenant = ? and ledger = ? and superseded is null and deleted is null
-    order by seq`,
+    select meta.seq, cid, parents, blobs, data
+    from head join meta on meta.ledger = head.ledger and meta.seq = head.seq
+    where head.ledger = ? order by head.seq`,
 
   findKey: `
-    select 1 from key where tenant = ? and ledger = ? and value = ?`,
+    select 1 from key where ledger = ? and value = ?`,
   insertKey: `
-    insert into key (tenant, ledger, seq, value) values (?, ?, ?, ?)`,
+    insert into key (ledger, seq, value) values (?, ?, ?)`,
   readKeys: `
-    select value from key
-    where tenant = ? and ledger = ? and seq > ? and seq <= ?
-    order by seq, rowid`,
+    select value from key where ledger = ? and seq > ? and seq <= ? order by seq, rowid`,
 
   findBlob: `
-    select id, digest, size from blob where tenant = ? and ledger = ? and store = +? and cid = ?`,
+    select id, digest, size from blob where ledger = ? and store = ? and cid = ?`,
+  findBytes: `
+    select bytes from blob where id = ?`,
   insertBlob: `
-    insert into blob (tenant, ledger, store, cid, digest, size) values (?, ?, ?, ?, ?, ?)`,
+    insert into blob (ledger, store, cid, digest, size, bytes) values (?, ?, ?, ?, ?, ?)`,
+  insertListing: `
+    insert into listing (ledger, store, retired, blob, cid, size) values (?, ?, 0, ?, ?, ?)`,
   setRetired: `
-    update blob set retired = ?5
-    where tenant = ?1 and ledger = ?2 and store = +?3 and cid = ?4 and retired <> ?5`,
+    update listing set retired = ?4
+    where ledger = ?1 and store = ?2 and retired = 1 - ?4
+      and blob = (select id from blob where ledger = ?1 and store = ?2 and cid = ?3)`,
+  listBlobs: `
+    select store, cid, size, blob from listing
+    where ledger = ?1 and store = ?2 and retired = 0 and blob < ?3
+    union all
+    select store, cid, size, blob from listing
+    where ledger = ?1 and store = ?2 and retired = 1 and blob < ?3
+    order by blob desc limit ?4`,
   readInventory: `
-    select store, cid, size from blob indexed by blob_in_use
-    where tenant = ? and ledger = ? and store = 'car' and retired = 0
-    order by id desc limit ?`,
-  insertContent: `
-    insert into content (blob, bytes) values (?, ?)`,
-  findContent: `
-    select bytes from content where blob = ?`,
+    select store, cid, size from listing
+    where ledger = ? and store = 'car' and retired = 0
+    order by blob desc limit ?`,
 
   findWal: `
     select version, bytes from wal where tenant = ? and ledger = ? and owner = ? and name = ?`,

@@ -8,7 +8,7 @@ import { createMemoryMetaStore } from "../../../src/backend/stores/memory.ts";
 import type { MetaStore } from "../../../src/backend/stores/meta_store.ts";
 import { ledger, putOf } from "../../conformance/fixtures.ts";
 import { eventually } from "../../harness/eventually.ts";
-import { createFakeClock } from "../../harness/fake_clock.ts";
+import { createFakeClock, type FakeClock } from "../../harness/fake_clock.ts";
 
 /** A listener that takes everything it can. */
 interface Heard extends Listener {
@@ -75,12 +75,26 @@ async function put(store: MetaStore, count: number, name = ledger): Promise<void
   }
 }
 
+/** A follower, of a ledger of so many metas, and a listener there; what was called is forgotten. */
+async function setUpHeard(count: number, position: number | undefined) {
+  const scene = setUp();
+  await put(scene.metaStore, count);
+  const heard = hear(scene.hub, ledger, position);
+  scene.calls.length = 0;
+  return { ...scene, heard };
+}
+
+/** Moves time on, second by second, until the check holds. */
+async function inTime(clock: FakeClock, check: () => void): Promise<void> {
+  await eventually(() => {
+    clock.advance(1_000);
+    check();
+  }, { everyMs: 5 });
+}
+
 test("hints that come while a ledger is read are one more read at most", async () => {
-  const { metaStore, hub, follower, calls, gate } = setUp();
+  const { follower, calls, gate, heard } = await setUpHeard(10, 0);
   await using _ = follower;
-  await put(metaStore, 10);
-  const heard = hear(hub, ledger, 0);
-  calls.length = 0;
   const { promise, resolve } = Promise.withResolvers<void>();
   gate.wait = promise;
   for (let seq = 1; seq <= 10; seq++) follower.onHints([{ ledger, seq }]);
@@ -93,10 +107,8 @@ test("hints that come while a ledger is read are one more read at most", async (
 });
 
 test("a hint of what is known already reads nothing", async () => {
-  const { metaStore, hub, follower, calls } = setUp();
+  const { metaStore, follower, calls, heard } = await setUpHeard(2, 0);
   await using _ = follower;
-  await put(metaStore, 2);
-  const heard = hear(hub, ledger, 0);
   follower.onHints([{ ledger, seq: 2 }]);
   await eventually(() => assertEquals(heard.position, 2));
   calls.length = 0;
@@ -146,11 +158,8 @@ test("a long stretch comes in pages, and other ledgers come in between", async (
 });
 
 test("listeners that cannot take a stretch are told how far to read", async () => {
-  const { metaStore, hub, follower, calls } = setUp();
+  const { follower, calls, heard } = await setUpHeard(3, undefined);
   await using _ = follower;
-  await put(metaStore, 3);
-  const heard = hear(hub, ledger, undefined);
-  calls.length = 0;
   follower.onHints([{ ledger, seq: 999 }]);
   await eventually(() => assertEquals(heard.moves, [3]));
   assertEquals(calls, [{ method: "bounds", ledger }]);
@@ -158,25 +167,18 @@ test("listeners that cannot take a stretch are told how far to read", async () =
 });
 
 test("a read that fails is repeated", async () => {
-  const { metaStore, hub, follower, calls, gate, clock } = setUp();
+  const { follower, calls, gate, clock, heard } = await setUpHeard(1, 0);
   await using _ = follower;
-  await put(metaStore, 1);
-  const heard = hear(hub, ledger, 0);
   gate.fails = true;
-  calls.length = 0;
   follower.onHints([{ ledger, seq: 1, keys: true }]);
   for (let attempt = 1; attempt <= 3; attempt++) {
-    await eventually(() => {
-      clock.advance(1_000);
-      assert(calls.length >= attempt);
-    }, { everyMs: 5 });
+    await inTime(clock, () => assert(calls.length >= attempt));
   }
   assertEquals(heard.position, 0);
   gate.fails = false;
-  await eventually(() => {
-    clock.advance(1_000);
+  await inTime(clock, () => {
     assertEquals(heard.changes.map(({ after, seq }) => [after, seq]), [[0, 1], [1, 1]]);
-  }, { everyMs: 5 });
+  });
 });
 
 test("the heads of all watched ledgers are looked at now and then, in few queries", async () => {
@@ -195,25 +197,17 @@ test("the heads of all watched ledgers are looked at now and then, in few querie
 });
 
 test("a look that fails is repeated soon", async () => {
-  const { metaStore, hub, follower, gate, clock, calls } = setUp();
+  const { follower, calls, gate, clock, heard } = await setUpHeard(1, 0);
   await using _ = follower;
-  await put(metaStore, 1);
-  const heard = hear(hub, ledger, 0);
   gate.fails = true;
-  calls.length = 0;
   follower.onGap();
   await eventually(() => assertEquals(calls.length, 1));
   gate.fails = false;
-  await eventually(() => {
-    clock.advance(1_000);
-    assertEquals(heard.position, 1);
-  }, { everyMs: 5 });
+  await inTime(clock, () => assertEquals(heard.position, 1));
 });
 
 test("after its end it reads and tells nothing", async () => {
-  const { metaStore, hub, follower, calls, clock, gate } = setUp();
-  await put(metaStore, 1);
-  const heard = hear(hub, ledger, 0);
+  const { follower, calls, gate, clock, heard } = await setUpHeard(1, 0);
   const { promise, resolve } = Promise.withResolvers<void>();
   gate.wait = promise;
   follower.onHints([{ ledger, seq: 1 }]);

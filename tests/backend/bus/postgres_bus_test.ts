@@ -1,6 +1,5 @@
 /** The bus over Postgres passes the suite of its interface; and what only a network can do to it. */
 
-import process from "node:process";
 import { describe, it } from "node:test";
 import postgres from "postgres";
 import { assert, assertEquals, assertRejects } from "#assert";
@@ -10,10 +9,10 @@ import { bounded, busSuite, hintOf, listenAt } from "../../conformance/bus.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { startFaultProxy } from "../../harness/fault_proxy.ts";
 import { freePort } from "../../harness/ports.ts";
+import { serverUrl } from "../../harness/postgres_server.ts";
 
-const port = 5432;
-const user = process.env["PGUSER"] ?? "postgres";
-const urlAt = (at: number): string => `postgres://${user}@127.0.0.1:${at}/postgres`;
+const port = Number(serverUrl.port || 5432);
+const urlAt = (at: number): string => Object.assign(new URL(serverUrl), { port: `${at}` }).href;
 const newChannel = (): string => `test_${crypto.randomUUID()}`;
 
 busSuite("postgres", () => {

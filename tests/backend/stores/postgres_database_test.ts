@@ -95,7 +95,7 @@ describe("openPostgres()", () => {
     await using _store = await openPostgres({ url: database.url, partitions: 3 });
     const rows = await database.query(
       "select attstorage::text from pg_attribute join pg_class on pg_class.oid = attrelid " +
-        "where relname ~ '^content(_\\d)?$' and attname = 'bytes'",
+        "where relname ~ '^blob(_\\d)?$' and attname = 'bytes'",
     );
     assertEquals(rows.map((it) => it["attstorage"]), ["e", "e", "e", "e"]);
   });

@@ -4,9 +4,18 @@ import { after, describe, it } from "node:test";
 import { assert, assertEquals, assertRejects } from "#assert";
 import { openPostgres } from "../../../src/backend/stores/postgres.ts";
 import { HearthError } from "../../../src/protocol/errors.ts";
-import { cidOf, commitOf, ledger, metaOf, putOf, refOf } from "../../conformance/fixtures.ts";
+import {
+  blobOf,
+  cidOf,
+  commitOf,
+  ledger,
+  metaOf,
+  putOf,
+  refOf,
+} from "../../conformance/fixtures.ts";
 import { commitOne, done, named, names } from "../../conformance/outcomes.ts";
 import { eventually } from "../../harness/eventually.ts";
+import { createFakeClock } from "../../harness/fake_clock.ts";
 import { openTestDatabases, type TestDatabase } from "../../harness/postgres_server.ts";
 import { startPostgresProxy } from "../../harness/postgres_proxy.ts";
 import { seededRandom, testSeed } from "../../random.ts";
@@ -49,6 +58,92 @@ describe("a commit whose connection ends", () => {
     });
   }
 
+  for (const [cut, repeats] of [["before-commit", 1], ["after-commit", 0]] as const) {
+    it(`is kept once when it was one statement (${cut})`, async () => {
+      await using database = await databases.take();
+      await using proxy = await startPostgresProxy();
+      await using store = await openPostgres({ url: proxy.through(database.url) });
+      await commitOne(store, putOf("a"));
+      const before = { ...proxy.kept };
+      proxy.cutNext(cut);
+      const put = putOf("b", { keys: ["k"], supersedes: [cidOf("a")] });
+      assertEquals(await commitOne(store, put), {
+        kind: "done",
+        seq: 2,
+        fresh: put.metas,
+        keys: ["k"],
+        blobs: put.blobs,
+      });
+      assertEquals(proxy.cuts, 1);
+      // Either the server never got the statement, or it has kept what it says, and nothing more.
+      const kept = { statement: 1 - repeats, transaction: repeats };
+      assertEquals(proxy.kept, {
+        statement: before.statement + kept.statement,
+        transaction: before.transaction + kept.transaction,
+      });
+      assertEquals(names(await store.log(ledger, 0, 10)), named("a", "b"));
+      assertEquals(names(await store.heads(ledger)), named("b"));
+    });
+  }
+
+  for (const cut of ["before-commit", "after-commit"] as const) {
+    it(`is kept also when no meta of it tells so (${cut})`, async () => {
+      await using database = await databases.take();
+      await using proxy = await startPostgresProxy();
+      await using store = await openPostgres({ url: proxy.through(database.url) });
+      await store.commit([putOf("a"), putOf("b")]);
+      const all = [
+        commitOf({ retires: [refOf("a")] }),
+        // A repeat that knows of more to supersede.
+        putOf("b", { supersedes: [cidOf("a")] }),
+        commitOf({ keys: ["k"] }),
+        commitOf({ blobs: [blobOf("c")] }),
+      ];
+      const outcomes = [];
+      for (const commit of all) {
+        proxy.cutNext(cut);
+        outcomes.push(await commitOne(store, commit));
+      }
+      assertEquals(proxy.cuts, all.length);
+      assertEquals(
+        outcomes,
+        all.map(({ keys, blobs }, at) => ({
+          kind: "done" as const,
+          seq: 2,
+          fresh: [],
+          keys,
+          blobs: at === 1 ? [] : blobs,
+        })),
+      );
+      const listed = (await store.inventory(ledger, 10)).map(({ cid }) => cid);
+      assertEquals(listed, named("c", "b"));
+      assertEquals(names(await store.heads(ledger)), named("b"));
+      assertEquals((await store.heads(ledger)).keys, ["k"]);
+    });
+  }
+
+  it("is told as it is kept when it was refused at first", async () => {
+    const clock = createFakeClock();
+    await using database = await databases.take();
+    await using proxy = await startPostgresProxy();
+    await using store = await openPostgres({ url: proxy.through(database.url), clock });
+    await using other = await openPostgres({ url: database.url });
+    await commitOne(store, putOf("a"));
+    proxy.cutNext("before-commit");
+    const metas = [metaOf("c", [refOf("b")])];
+    const outcome = commitOne(store, commitOf({ metas }));
+    await eventually(() => assertEquals(proxy.cuts, 1), { everyMs: 20 });
+    await commitOne(other, putOf("b"));
+    let isTold = false;
+    void outcome.finally(() => (isTold = true));
+    await eventually(() => {
+      clock.advance(50);
+      assert(isTold);
+    }, { everyMs: 20 });
+    assertEquals(await outcome, { kind: "done", seq: 3, fresh: metas, keys: [], blobs: [] });
+    assertEquals(names(await store.log(ledger, 0, 10)), named("a", "b", "c"));
+  });
+
   it("is told as at the first attempt when another server's commits came between", async () => {
     await using database = await databases.take();
     await using proxy = await startPostgresProxy();
@@ -74,14 +169,15 @@ describe("a commit whose connection ends", () => {
     await using store = await openPostgres({ url: proxy.through(database.url), maxConnections: 2 });
     const count = 40;
     for (let at = 1; at <= count; at++) {
-      proxy.cutNext(random.below(6000));
+      proxy.cutNext(random.below(2500));
       const put = putOf(`put ${at}`, { keys: [`key ${at}`], supersedes: [cidOf(`put ${at - 1}`)] });
       const outcome = await commitOne(store, put);
       const { metas, blobs, keys } = put;
       assertEquals(outcome, { kind: "done", seq: at, fresh: metas, keys, blobs });
     }
     proxy.cutNext(undefined);
-    assert(proxy.cuts > 0);
+    // Both ways were really cut, and really went through.
+    assert(proxy.cuts > 0 && proxy.kept.statement > 0 && proxy.kept.transaction > 0);
     const all = Array.from({ length: count }, (_, at) => cidOf(`put ${at + 1}`));
     assertEquals(names(await store.log(ledger, 0, 1000)), all);
     assertEquals(names(await store.heads(ledger)), all.slice(-1));

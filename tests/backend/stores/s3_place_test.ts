@@ -12,6 +12,7 @@ test("a setting with all its parts is read as written", () => {
   const text = "s3://my.bucket/a/b%20c/?endpoint=http://127.0.0.1:9000&region=eu-west-1";
   assertEquals(parseS3Url(text, envOf({ ...secrets, AWS_SESSION_TOKEN: "temporary" })), {
     endpoint: "http://127.0.0.1:9000",
+    clientEndpoint: undefined,
     region: "eu-west-1",
     bucket: "my.bucket",
     prefix: "a/b c",
@@ -30,16 +31,28 @@ test("without an endpoint it is AWS, in the region of the environment", () => {
   assertEquals([asked.pathStyle, asked.region], [true, "eu-west-1"]);
 });
 
+test("clients reach S3 nowhere, at the same endpoint or at another one", () => {
+  const endpointOf = (query: string) =>
+    parseS3Url(`s3://bucket?region=eu-west-1${query}`, envOf(secrets)).clientEndpoint;
+  const here = "&endpoint=http://s3.internal:9000";
+  assertEquals(endpointOf(`${here}&direct=false`), undefined);
+  assertEquals(endpointOf(`${here}&direct=true`), "http://s3.internal:9000");
+  assertEquals(endpointOf("&direct=true"), "https://s3.eu-west-1.amazonaws.com");
+  assertEquals(endpointOf(`${here}&direct=https://s3.example`), "https://s3.example");
+});
+
 test("an error names all that is missing or wrong, and no value", () => {
-  const text = "s3://bucket/../x?endpoint=ftp://user:pass@host&secret=top&path-style=yes";
+  const text =
+    "s3://bucket/../x?endpoint=ftp://user:pass@host&secret=top&path-style=yes&direct=yes";
   const { message } = assertThrows(() => parseS3Url(text, envOf({ AWS_SESSION_TOKEN: "tok" })));
   assertEquals(message.split("; "), [
-    "Cannot use the S3 setting: it has a parameter besides endpoint, region, path-style",
+    "Cannot use the S3 setting: it has a parameter besides endpoint, region, path-style, direct",
     "neither its parameter region nor AWS_REGION is set",
     "AWS_ACCESS_KEY_ID is not set",
     "AWS_SECRET_ACCESS_KEY is not set",
     "its endpoint is no http: or https: URL without credentials and query",
     "its path-style is neither true nor false",
+    "its direct is neither true, false nor a URL as endpoint is",
     "its prefix has a part that is empty, . or .., or is too long",
   ]);
 });

@@ -1,58 +1,33 @@
 /** Blobs in S3 pass the suite of their interface, on a real server, also where it is made stricter. */
 
-import { after, describe, it, test } from "node:test";
+import { describe, it } from "node:test";
 import { assert, assertEquals, assertMatch, assertRejects } from "#assert";
 import { openS3 } from "../../../src/backend/stores/s3.ts";
-import type { S3Options } from "../../../src/backend/stores/s3_options.ts";
-import { HearthError } from "../../../src/protocol/errors.ts";
 import { blobStoreSuite, pieces, readBlob } from "../../conformance/blob_store.ts";
 import { keyOf, utf8 } from "../../conformance/fixtures.ts";
-import { startS3Gate } from "../../harness/s3_gate.ts";
-import { account, lackOfS3, startS3Server } from "../../harness/s3_server.ts";
-import { requirement } from "../../require.ts";
+import { assertFails } from "../../harness/assert_fails.ts";
+import { createHandClock } from "../../harness/fake_clock.ts";
+import { declareOnS3, large, smallParts } from "../../harness/s3_scene.ts";
 
-const skip = requirement("s3", lackOfS3);
-if (skip) test("blobs in S3", { skip }, () => {});
-else await declare();
-
-async function declare(): Promise<void> {
-  const bucket = "hearth";
-  const server = await startS3Server(bucket);
-  after(() => server[Symbol.asyncDispose]());
-  const gate = await startS3Gate({ target: server.port, ...account });
-  after(() => gate[Symbol.asyncDispose]());
-  let count = 0;
-  const place = (): S3Options => ({
-    endpoint: gate.url,
-    region: "us-east-1",
-    bucket,
-    prefix: `new prefix+(${count++})/ü`,
-    ...account,
-  });
-  const parts = { partBytes: 100_000, allowSmallParts: true };
-
+await declareOnS3("blobs in S3", ({ server, gate, place, open }) => {
   blobStoreSuite("S3", () => openS3({ ...place(), endpoint: server.url }));
-  blobStoreSuite("S3 in parts", () => openS3({ ...place(), ...parts, endpoint: server.url }));
+  blobStoreSuite("S3 in parts", () => openS3({ ...place(), ...smallParts, endpoint: server.url }));
   blobStoreSuite("strict S3", () => openS3(place()));
-  blobStoreSuite("strict S3 in parts", () => openS3({ ...place(), ...parts }));
+  blobStoreSuite("strict S3 in parts", () => openS3({ ...place(), ...smallParts }));
 
   describe("openS3()", () => {
-    const large = Uint8Array.from({ length: 250_000 }, (_, at) => at % 253);
-
     it("says that there is no such bucket", async () => {
-      const error = await assertRejects(() => openS3({ ...place(), bucket: "another" }));
+      const error = await assertFails("INTERNAL", () => openS3({ ...place(), bucket: "another" }));
       assertEquals(error.message, 'Cannot open bucket "another": there is none');
-      assertEquals(error instanceof HearthError && error.code, "INTERNAL");
     });
 
     it("says that the credentials are refused, and does not tell them", async () => {
       for (const wrong of [{ accessKeyId: "unknown" }, { secretAccessKey: "hush" }]) {
-        const error = await assertRejects(() => openS3({ ...place(), ...wrong }));
+        const error = await assertFails("INTERNAL", () => openS3({ ...place(), ...wrong }));
         assertEquals(
           error.message,
           'Cannot open bucket "hearth": S3 refuses HeadBucket (HTTP 403)',
         );
-        assertEquals(error instanceof HearthError && error.code, "INTERNAL");
       }
     });
 
@@ -74,8 +49,7 @@ async function declare(): Promise<void> {
     });
 
     it("signs digest, size and absence with a small blob, in one request", async () => {
-      await using store = await openS3(place());
-      gate.forget();
+      await using store = await open();
       await store.put(keyOf("a", large), pieces(large));
       const [put, ...others] = gate.seen;
       assert(put);
@@ -89,21 +63,19 @@ async function declare(): Promise<void> {
     });
 
     it("sends a blob once that is there, and once that many put at once", async () => {
-      await using store = await openS3(place());
+      await using store = await open();
       const key = keyOf("a", large);
-      gate.forget();
       await Promise.all(Array.from({ length: 10 }, () => store.put(key, pieces(large))));
-      assertEquals(gate.seen.filter(({ action }) => action === "PutObject").length, 1);
-      await using inParts = await openS3({ ...place(), ...parts });
+      assertEquals(gate.actions.filter((action) => action === "PutObject").length, 1);
+      await using inParts = await open(smallParts);
       await inParts.put(key, pieces(large));
       gate.forget();
       await inParts.put(key, pieces(large));
-      assertEquals(gate.seen.map(({ action }) => action), ["HeadObject"]);
+      assertEquals(gate.actions, ["HeadObject"]);
     });
 
     it("uploads a large blob in parts, each signed by its digest", async () => {
-      await using store = await openS3({ ...place(), ...parts });
-      gate.forget();
+      await using store = await open(smallParts);
       await store.put(keyOf("a", large), pieces(large, 7777));
       assertEquals(gate.seen.map(({ action, bytes }) => [action, bytes]), [
         ["HeadObject", 0],
@@ -118,22 +90,20 @@ async function declare(): Promise<void> {
     });
 
     it("never completes an upload in parts of other bytes, and removes its parts", async () => {
-      await using store = await openS3({ ...place(), ...parts });
+      await using store = await open(smallParts);
       const other = large.slice();
       other[249_999] = 1;
       const key = keyOf("a", large);
-      gate.forget();
       for (const wrong of [other, large.subarray(1), new Uint8Array(250_001)]) {
-        const error = await assertRejects(() => store.put(key, pieces(wrong, 10_000)));
-        assertEquals(error instanceof HearthError && error.code, "DIGEST_MISMATCH");
+        await assertFails("DIGEST_MISMATCH", () => store.put(key, pieces(wrong, 10_000)));
       }
       assertEquals(gate.openUploads.size, 0);
-      assert(!gate.seen.some(({ action }) => action === "CompleteMultipartUpload"));
+      assert(!gate.actions.includes("CompleteMultipartUpload"));
       assertEquals(await store.has(key), false);
     });
 
     it("heals an object of the wrong size by the next put", async () => {
-      for (const options of [{}, parts]) {
+      for (const options of [{}, smallParts]) {
         const shared = { ...place(), ...options };
         await using store = await openS3(shared);
         const key = keyOf("a", large);
@@ -142,8 +112,7 @@ async function declare(): Promise<void> {
         const damage = await fetch(server.url + pathname, { method: "PUT", body: "damaged" });
         assertEquals([damage.status, await damage.text()], [200, ""]);
         assertEquals(await store.has(key), false);
-        const error = await assertRejects(() => readBlob(store, key));
-        assertEquals(error instanceof HearthError && error.code, "INTERNAL");
+        await assertFails("INTERNAL", () => readBlob(store, key));
         await store.put(key, pieces(large));
         assertEquals(await readBlob(store, key), large);
       }
@@ -153,7 +122,7 @@ async function declare(): Promise<void> {
       const leftovers: string[] = [];
       await using store = await openS3({
         ...place(),
-        ...parts,
+        ...smallParts,
         endpoint: server.url,
         onLeftover: ({ message }) => leftovers.push(message),
       });
@@ -163,72 +132,35 @@ async function declare(): Promise<void> {
     });
 
     it("sends no more requests at once than it may", async () => {
-      await using store = await openS3({ ...place(), maxConcurrent: 3 });
-      gate.forget();
+      await using store = await open({ maxConcurrent: 3 });
       const keys = Array.from({ length: 40 }, (_, at) => keyOf(`blob ${at}`, utf8(`${at}`)));
       await Promise.all(keys.map((key, at) => store.put(key, pieces(utf8(`${at}`)))));
       await Promise.all(keys.map((key) => store.has(key)));
       assert(gate.mostAtOnce <= 3, `${gate.mostAtOnce} at once`);
     });
-  });
 
-  describe("a direct request", () => {
-    const bytes = utf8("straight to S3");
-    const key = keyOf("a", bytes);
-
-    it("uploads and downloads by plain fetch", async () => {
-      for (const endpoint of [gate.url, server.url]) {
-        await using store = await openS3({ ...place(), endpoint });
-        const put = await store.presignPut(key, 60);
-        const stored = await fetch(put.url, { ...toInit(put), body: toBody(bytes) });
-        assertEquals([stored.status, await stored.text()], [200, ""]);
-        assertEquals(await readBlob(store, key), bytes);
-        const get = await store.presignGet(key, 60);
-        const answer = await fetch(get.url, toInit(get));
-        assertEquals(new Uint8Array(await answer.arrayBuffer()), bytes);
-        assertEquals(answer.headers.get("content-disposition"), "attachment");
-      }
-    });
-
-    it("is bound to its method, object, size, digest and time", async () => {
-      await using store = await openS3(place());
-      const put = await store.presignPut(key, 60);
-      const status = async (url: string, init: RequestInit) => {
-        const answer = await fetch(url, init);
-        await answer.body?.cancel();
-        return answer.status;
-      };
-      const init = { ...toInit(put), body: toBody(bytes) };
-      const longer = put.url.replace("X-Amz-Expires=60", "X-Amz-Expires=600");
-      assertEquals(await status(longer, init), 403);
-      assertEquals(await status(put.url.replace("/acme/", "/other/"), init), 403);
-      assertEquals(await status(put.url, { ...init, body: toBody(utf8("straight to s3")) }), 400);
-      assertEquals(await status(put.url, { ...init, body: toBody(utf8("shorter")) }), 403);
-      assertEquals(await status(put.url, { ...init, headers: {} }), 403);
-      assertEquals(await status(put.url, { method: "GET" }), 403);
-      assertEquals(await status((await store.presignGet(key, 60)).url, init), 403);
-      assertEquals(await store.has(key), false);
-      await using past = await openS3({
-        ...place(),
-        clock: { now: () => Date.now() - 120_000, after: () => () => {} },
+    it("lets an upload wait for room, and tells it to come back when there is none in time", async () => {
+      const hand = createHandClock();
+      const small = utf8("small");
+      const key = keyOf("b", small);
+      await using store = await open({ maxConcurrent: 1, clock: hand.clock });
+      const going = Promise.withResolvers<void>();
+      const wait = Promise.withResolvers<void>();
+      const slow = store.put(keyOf("a", new Uint8Array(8 << 20)), {
+        async *[Symbol.asyncIterator]() {
+          going.resolve();
+          await wait.promise;
+          yield new Uint8Array(1);
+        },
       });
-      assertEquals(await status((await past.presignGet(key, 60)).url, {}), 403);
-      for (const wrong of [0, 1.5, 604_801, NaN]) {
-        assert(await assertRejects(() => store.presignGet(key, wrong)) instanceof RangeError);
-      }
+      await going.promise;
+      const late = assertFails("UNAVAILABLE", () => store.put(key, pieces(small)));
+      hand.fire(60_000);
+      const error = await late;
+      assertMatch(error.message, /: too many uploads are under way$/);
+      wait.resolve();
+      await assertFails("DIGEST_MISMATCH", () => slow);
+      await store.put(key, pieces(small));
     });
   });
-}
-
-/** Browsers and runtimes write the length themselves. */
-function toInit({ method, headers }: {
-  readonly method: string;
-  readonly headers: Readonly<Record<string, string>>;
-}): RequestInit {
-  const { "content-length": _, ...rest } = headers;
-  return { method, headers: rest };
-}
-
-function toBody(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(bytes);
-}
+});

@@ -29,7 +29,7 @@ export function makeBlob(seed: number, size: number, store: StoreName = "car"): 
     { length: size },
     (_, at) => (at * 31 + seed * 7 + (at >> 8)) & 255,
   );
-  new DataView(bytes.buffer).setUint8(0, seed & 255);
+  if (size > 0) bytes[0] = seed;
   const digest = sha256(bytes);
   // As with encrypted content: the CID is that of something else.
   const cid = formatCid(0x71, sha256(digest));

@@ -26,6 +26,7 @@ export function postgresMigrations(partitions: number): readonly string[] {
     head bigint not null,
     floor bigint not null,
     items bigint not null,      -- how many keys and blobs have come
+    stamp bigint not null,      -- drawn anew by whatever changes what the ledger holds
     primary key (tenant, ledger)
   ) ${split};
 
@@ -36,14 +37,19 @@ export function postgresMigrations(partitions: number): readonly string[] {
     cid text collate "C" not null,
     parents text not null,      -- JSON: [cid, …]
     blobs text not null,        -- JSON: [{ store, cid }, …]
-    superseded bigint,          -- seq of the commit that covers it; null in a head
     deleted bigint,             -- seq that its deletion took
     data bytea not null,
     primary key (tenant, ledger, seq)
   ) ${split};
-  create index meta_head on meta (tenant, ledger, seq)
-    where superseded is null and deleted is null;
   create unique index meta_cid on meta (tenant, ledger, cid);
+
+  -- Apart from meta, so that a commit which supersedes another never writes its row again.
+  create table head (
+    tenant text collate "C" not null,
+    ledger text collate "C" not null,
+    seq bigint not null,        -- of a meta that nothing supersedes and nobody has deleted
+    primary key (tenant, ledger, seq)
+  ) ${split};
 
   create table key (
     tenant text collate "C" not null,
@@ -64,20 +70,20 @@ export function postgresMigrations(partitions: number): readonly string[] {
     item bigint not null,       -- rises with age
     digest bytea not null,
     size bigint not null,
-    retired boolean not null,
+    bytes bytea,                -- null: in the blob store
     primary key (tenant, ledger, store, cid)
   ) ${split};
-  create index blob_in_use on blob (tenant, ledger, item)
-    where store = 'car' and not retired;
 
   -- Apart from blob, so that listing and retiring never touch the bytes.
-  create table content (
+  create table listing (
     tenant text collate "C" not null,
     ledger text collate "C" not null,
     store text collate "C" not null,
+    retired boolean not null,
+    item bigint not null,       -- that of the blob
     cid text collate "C" not null,
-    bytes bytea not null,
-    primary key (tenant, ledger, store, cid)
+    size bigint not null,
+    primary key (tenant, ledger, store, retired, item)
   ) ${split};
 
   create table wal (
@@ -91,12 +97,12 @@ export function postgresMigrations(partitions: number): readonly string[] {
   ) ${split};
 
   -- Ciphertext does not shrink: compressing it would only cost time.
-  alter table content alter column bytes set storage external;
+  alter table blob alter column bytes set storage external;
   ${tables.map((table) => parts(table, partitions)).join("")}
   `];
 }
 
-const tables = ["ledger", "meta", "key", "blob", "content", "wal"];
+const tables = ["ledger", "meta", "head", "key", "blob", "listing", "wal"];
 /** Room on each page for the next version of a row that changes with each commit. */
 const roomy = new Set(["ledger"]);
 

@@ -8,57 +8,62 @@ export const sqliteMigrations: readonly string[] = [
   ) strict;
 
   create table ledger (
+    id integer primary key,
     tenant text not null,
     ledger text not null,
     head integer not null,
     floor integer not null,
-    primary key (tenant, ledger)
-  ) strict, without rowid;
+    unique (tenant, ledger)
+  ) strict;
 
   create table meta (
-    tenant text not null,
-    ledger text not null,
+    ledger integer not null,
     seq integer not null,
     cid text not null,
     parents text not null,    -- JSON: [cid, …]
     blobs text not null,      -- JSON: [{ store, cid }, …]
-    superseded integer,       -- seq of the commit that covers it; null in a head
     deleted integer,          -- seq that its deletion took
     data blob not null,
-    primary key (tenant, ledger, seq),
-    unique (tenant, ledger, cid)
+    primary key (ledger, seq),
+    unique (ledger, cid)
   ) strict;
-  create index meta_head on meta (tenant, ledger, seq)
-    where superseded is null and deleted is null;
+
+  -- Apart from meta, so that a commit which supersedes another never writes its row again.
+  create table head (
+    ledger integer not null,
+    seq integer not null,     -- of a meta that nothing supersedes and nobody has deleted
+    primary key (ledger, seq)
+  ) strict, without rowid;
 
   create table key (
-    tenant text not null,
-    ledger text not null,
+    ledger integer not null,
     seq integer not null,     -- the meta with which it reaches readers
     value blob not null,      -- UTF-8; not every runtime reads text behind a zero character
-    unique (tenant, ledger, value)
+    unique (ledger, value)
   ) strict;
-  create index key_seq on key (tenant, ledger, seq);
+  create index key_seq on key (ledger, seq);
 
   create table blob (
     id integer primary key,   -- rises with age
-    tenant text not null,
-    ledger text not null,
+    ledger integer not null,
     store text not null,
     cid text not null,
     digest blob not null,
     size integer not null,
-    retired integer not null default 0,
-    unique (tenant, ledger, store, cid)
+    bytes blob,               -- null: in the blob store
+    unique (ledger, store, cid)
   ) strict;
-  create index blob_in_use on blob (tenant, ledger, id)
-    where store = 'car' and retired = 0;
 
   -- Apart from blob, so that listing and retiring never touch the bytes.
-  create table content (
-    blob integer primary key references blob (id),
-    bytes blob not null
-  ) strict;
+  create table listing (
+    ledger integer not null,
+    store text not null,
+    retired integer not null,
+    blob integer not null,
+    cid text not null,
+    size integer not null,
+    primary key (ledger, store, retired, blob)
+  ) strict, without rowid;
 
   create table wal (
     tenant text not null,

@@ -5,12 +5,12 @@ import type { BusTold, Hint } from "./bus.ts";
 import type { Batch } from "./message.ts";
 
 /** Most ledgers that wait. */
-export const maxWaitingHints = 10_000;
+const maxHints = 10_000;
 /** Most ephemeral messages that wait. */
-export const maxWaitingTold = 256;
+const maxTold = 256;
 
-/** Collects. */
-export class Outbox {
+/** Collects what is published until it is taken. */
+export class Backlog {
   #hints = new Map<LedgerId, Hint>();
   #told: BusTold[] = [];
 
@@ -21,14 +21,14 @@ export class Outbox {
   /** Adds a hint. @returns whether there was room */
   addHint(hint: Hint): boolean {
     const waiting = this.#hints.get(hint.ledger);
-    if (!waiting && this.#hints.size >= maxWaitingHints) return false;
+    if (!waiting && this.#hints.size >= maxHints) return false;
     this.#hints.set(hint.ledger, waiting ? mergeHints(waiting, hint) : hint);
     return true;
   }
 
   /** Adds an ephemeral message. @returns whether there was room */
   addTold(told: BusTold): boolean {
-    if (this.#told.length >= maxWaitingTold) return false;
+    if (this.#told.length >= maxTold) return false;
     this.#told.push(told);
     return true;
   }
@@ -43,7 +43,7 @@ export class Outbox {
 }
 
 /** One hint that says what both say. */
-export function mergeHints(one: Hint, other: Hint): Hint {
+function mergeHints(one: Hint, other: Hint): Hint {
   const keys = (one.keys ?? false) || (other.keys ?? false);
   return { ledger: one.ledger, seq: Math.max(one.seq, other.seq), keys };
 }
