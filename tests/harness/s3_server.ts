@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { startChild } from "./child.ts";
 import { freePort } from "./ports.ts";
 import { findRuntime } from "./runtimes.ts";
+import { s3Program } from "./s3_program.ts";
 import { makeTempFolder } from "./temp_folder.ts";
 
 /** The account that it knows. */
@@ -23,14 +24,12 @@ export interface S3Server extends AsyncDisposable {
   readonly directory: string;
 }
 
-const program = fileURLToPath(
-  new URL("../../.ci/tools/node_modules/s3rver/bin/s3rver.js", import.meta.url),
-);
+const main = fileURLToPath(new URL("s3_server_main.ts", import.meta.url));
 
 /** Says what the machine lacks for a test with S3; nothing when it has all. */
 export function lackOfS3(): string | undefined {
   if (!findRuntime("node")) return "there is no node";
-  return existsSync(program)
+  return existsSync(s3Program)
     ? undefined
     : "s3rver is not installed in .ci/tools: run npm install --prefix .ci/tools";
 }
@@ -57,7 +56,7 @@ export async function startS3Server(
   for (const config of configs) await writeFile(config, cors ?? "");
   const child = startChild(
     node.command,
-    [program, ...args, "--no-vhost-buckets", "--silent", "--configure-bucket", bucket, ...configs],
+    [main, ...args, "--no-vhost-buckets", "--silent", "--configure-bucket", bucket, ...configs],
     { onLine: (line) => line.startsWith("S3rver listening") && listening.resolve() },
   );
   started.defer(async () => void await child.end("SIGKILL"));
