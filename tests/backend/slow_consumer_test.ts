@@ -15,11 +15,15 @@ const ledger = "acme/todos";
 
 function makeQueue(options: { readonly maxBytes: number; readonly busyBytes?: number }) {
   const sent: Uint8Array[] = [];
+  const first = Promise.withResolvers<void>();
   const outlet = {
     readyState: 1,
     OPEN: 1,
     bufferedAmount: 0,
-    send: (message: Uint8Array) => void sent.push(message),
+    send: (message: Uint8Array) => {
+      sent.push(message);
+      first.resolve();
+    },
   };
   let full = 0;
   const queue = new SendQueue(outlet, {
@@ -27,18 +31,18 @@ function makeQueue(options: { readonly maxBytes: number; readonly busyBytes?: nu
     onFull: () => full++,
     ...options,
   });
-  return { queue, outlet, sent, isFull: () => full };
+  return { queue, outlet, sent, first: first.promise, isFull: () => full };
 }
 
 const frame = (size: number) => encodeNotification("told", { body: new Uint8Array(size) });
 
 test("frames of one turn leave as one message", async () => {
-  const { queue, sent } = makeQueue({ maxBytes: 1000 });
+  const { queue, sent, first } = makeQueue({ maxBytes: 1000 });
   queue.push(frame(10));
   queue.answer(frame(20));
   queue.push(frame(30));
   assertEquals(sent.length, 0);
-  await new Promise((resolve) => setTimeout(resolve, 5));
+  await first;
   assertEquals(sent.length, 1);
   assertEquals(decodeFrames(sent[0] ?? new Uint8Array()).length, 3);
 });
@@ -145,8 +149,8 @@ test(
     slow.pause();
     const asked = 60;
     for (let id = 2; id < asked; id++) slow.ask(id, "watch", { ledger });
-    await writer.call("getWal", { ledger, name: "x" });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // While the server serves another connection so often, it could serve this one as often.
+    for (let call = 0; call < 4 * asked; call++) await writer.call("getWal", { ledger, name: "x" });
     const made = server.log.filter((it) => it.method === "watch").length;
     assert(made < asked - 2, `${made} answers of half a megabyte were made for nobody`);
     slow.resume();

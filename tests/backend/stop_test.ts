@@ -79,9 +79,8 @@ test("a peer that does not answer the close does not hold up the end", async () 
   const clock = createFakeClock();
   const server = await startTestBackend({ clock });
   const mute = await TcpSocket.open(server.url);
-  mute.pause();
   const stopped = server.stop();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await mute.until(() => mute.closeCode !== undefined);
   clock.advance(9_000);
   await stopped;
   mute.destroy();
