@@ -100,13 +100,15 @@ test("what cannot be reached, or refuses sockets, is told as CLOSED", async () =
 
 test("an attempt that nobody answers ends with the signal", async () => {
   const held = new Set<Socket>();
+  const abort = new AbortController();
   const http = createServer();
   // Accepts, and never says a word.
-  http.on("upgrade", (_request, socket) => void held.add(socket as Socket));
+  http.on("upgrade", (_request, socket) => {
+    held.add(socket as Socket);
+    abort.abort(new Error("enough"));
+  });
   await new Promise<void>((resolve) => http.listen(0, "127.0.0.1", resolve));
   const url = `http://127.0.0.1:${(http.address() as AddressInfo).port}`;
-  const abort = new AbortController();
-  setTimeout(() => abort.abort(new Error("enough")), 50);
   const error = await assertRejects(() =>
     createWebSocketDialer(url).open(createRecorder(), { ...options, signal: abort.signal })
   );
