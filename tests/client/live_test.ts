@@ -2,12 +2,14 @@
 
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "#assert";
-import { connect } from "../../src/client/connect.ts";
+import { connect, createClient } from "../../src/client/connect.ts";
+import { createDeps } from "../../src/client/deps.ts";
 import type { BlobListing, Changes, Client } from "../../src/client/mod.ts";
 import { HearthError } from "../../src/protocol/errors.ts";
 import { makeBlob, makeMeta } from "../backend/support/made.ts";
 import { startTestBackend, type TestBackend } from "../backend/support/test_backend.ts";
 import { eventually } from "../harness/eventually.ts";
+import { createFakeClock } from "../harness/fake_clock.ts";
 import { recordWatch } from "./support/record_watch.ts";
 
 const ledger = "acme/todos";
@@ -162,18 +164,26 @@ test("ephemeral messages reach the other watchers, and nobody else", async () =>
   }
 });
 
-test("a token that ends is replaced on the live socket", { timeout: 60_000 }, async () => {
-  await using backend = await startTestBackend();
+test("a token that ends is replaced on the live socket", async () => {
+  const clock = createFakeClock(1_700_000_000_000);
+  await using backend = await startTestBackend({ clock });
   let asked = 0;
   const token = () => {
     asked++;
     return backend.token("write", [ledger], { lifeMs: 7_000 });
   };
-  await using client = connect({ url: backend.url, token });
+  await using client = createClient(
+    { url: backend.url, token },
+    { ...createDeps(backend.url), clock },
+  );
   const states: string[] = [];
   client.onStatus(({ state }) => states.push(state));
   await client.call("missing", { ledger });
-  await eventually(() => assertEquals(asked, 2));
+  clock.advance(5_600);
+  await eventually(() => assert(backend.log.some(({ method }) => method === "auth")));
+  assertEquals(asked, 2);
+  // The first one has ended by now.
+  clock.advance(2_000);
   await client.call("missing", { ledger });
   assertEquals(states, ["open"]);
 });
