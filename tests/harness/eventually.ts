@@ -12,7 +12,7 @@ export interface EventuallyOptions {
   readonly timeoutMs?: number;
   /** Whose events wake the check. */
   readonly on?: readonly Wakes[];
-  /** Pause before looking again without an event. @default 200 */
+  /** Pause before looking again without an event. @default 5, then twice as long up to 200 */
   readonly everyMs?: number;
 }
 
@@ -23,12 +23,12 @@ export interface EventuallyOptions {
  */
 export async function eventually<T>(
   check: () => T | Promise<T>,
-  { timeoutMs = 60_000, on = [], everyMs = 200 }: EventuallyOptions = {},
+  { timeoutMs = 60_000, on = [], everyMs }: EventuallyOptions = {},
 ): Promise<T> {
   const deadline = performance.now() + timeoutMs;
-  while (true) {
+  for (let pauseMs = everyMs ?? 5;; pauseMs = everyMs ?? Math.min(2 * pauseMs, 200)) {
     // Listening starts before the check, so that no event falls between the two.
-    const event = nextEvent(on, everyMs);
+    const event = nextEvent(on, pauseMs);
     try {
       return await check();
     } catch (cause) {
@@ -43,9 +43,9 @@ export async function eventually<T>(
   }
 }
 
-function nextEvent(sources: readonly Wakes[], everyMs: number) {
+function nextEvent(sources: readonly Wakes[], pauseMs: number) {
   const { promise, resolve } = Promise.withResolvers<void>();
-  const timer = setTimeout(resolve, everyMs);
+  const timer = setTimeout(resolve, pauseMs);
   const stops = sources.map((source) => source.onEvent(resolve));
   const end = () => {
     clearTimeout(timer);
