@@ -11,7 +11,7 @@ import { type ServerProcess, startServer } from "../harness/server_process.ts";
 import { makeTempFolder } from "../harness/temp_folder.ts";
 import { docsOf, have, headsOf, idsOf, join, ledger, patient, reach } from "./scene.ts";
 
-const ids = { common: idsOf("common", 30), a: idsOf("a", 220), b: idsOf("b", 220) };
+const ids = { common: idsOf("common", 30), a: idsOf("a", 120), b: idsOf("b", 120) };
 const all = [...ids.common, ...ids.a, ...ids.b];
 
 test(
