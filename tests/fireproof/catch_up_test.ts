@@ -134,7 +134,7 @@ test("two writers cross the automatic compaction at once", patient, async () => 
   await using a = await startDevice();
   await using b = await startDevice();
   await join(server, [a, b]);
-  const [ofA, ofB] = [idsOf("a", 150), idsOf("b", 150)];
+  const [ofA, ofB] = [idsOf("a", 110), idsOf("b", 110)];
   await Promise.all([a.put({ docs: docsOf(...ofA) }), b.put({ docs: docsOf(...ofB) })]);
   await using fresh = await startDevice();
   await join(server, [fresh]);
