@@ -2,12 +2,12 @@
 
 import { fileURLToPath } from "node:url";
 import { loadSigningKey } from "../../src/cli/signing_key.ts";
-import { issueToken } from "../../src/sts/issue.ts";
 import { startChild } from "../../tests/harness/child.ts";
 import { eventually } from "../../tests/harness/eventually.ts";
 import { freePort } from "../../tests/harness/ports.ts";
 import { thisRuntime } from "../../tests/harness/runtimes.ts";
 import { makeFolder } from "./folders.ts";
+import { issueWriteToken } from "./tokens.ts";
 
 /** A running server. */
 export interface Hearth extends AsyncDisposable {
@@ -29,7 +29,6 @@ export interface HearthOptions {
 
 const script = fileURLToPath(new URL("../../server.ts", import.meta.url));
 const startMs = 60_000;
-const tokenMs = 3_600_000;
 
 /** Starts a server and waits until it answers. */
 export async function startHearth({ log = "warn", database }: HearthOptions = {}): Promise<Hearth> {
@@ -65,16 +64,7 @@ export async function startHearth({ log = "warn", database }: HearthOptions = {}
       counts = {};
       return found;
     },
-    token: (ledger) => {
-      const issuedAt = Date.now();
-      const ledgers = [{ id: ledger, right: "write" } as const];
-      return issueToken(key, {
-        subject: "bench",
-        ledgers,
-        issuedAt,
-        expiresAt: issuedAt + tokenMs,
-      });
-    },
+    token: (ledger) => issueWriteToken(key, ledger),
     [Symbol.asyncDispose]: async () => {
       await child.end("SIGTERM");
     },

@@ -2,21 +2,15 @@
 
 import { startBackend } from "../../src/backend/start_backend.ts";
 import type { MetaStore } from "../../src/backend/stores/meta_store.ts";
-import { silentLog } from "../../src/backend/log.ts";
-import { loadSigningKey } from "../../src/cli/signing_key.ts";
-import { openStores } from "../../src/cli/stores.ts";
-import { readConfig } from "../../src/config.ts";
 import { formatCursor } from "../../src/protocol/cursor.ts";
-import { issueToken } from "../../src/sts/issue.ts";
 import { createVerifier } from "../../src/sts/verify.ts";
 import { createFills, fill } from "../harness/fills.ts";
+import { openOwnStores, type StorePlace } from "../harness/own_stores.ts";
+import { issueWriteToken } from "../harness/tokens.ts";
 import { serveCalls } from "../harness/worker.ts";
 
 /** What the server runs on, and the ledgers that it is filled with. */
-export interface HerdScene {
-  readonly folder: string;
-  /** URL of a Postgres database. @default SQLite in the folder */
-  readonly database?: string;
+export interface HerdScene extends StorePlace {
   readonly ledgers: readonly string[];
   /** Commits of each ledger, of which so many lie behind the cursors handed out. */
   readonly commits: number;
@@ -30,19 +24,12 @@ export interface HerdPlace {
   readonly cursor: string;
 }
 
-const tokenMs = 3_600_000;
 const reads = ["bounds", "boundsOf", "log", "heads", "inventory", "findBlobs"] as const;
 let counted = 0;
 
 const calls = {
   start: async (scene: HerdScene): Promise<{ url: string; places: readonly HerdPlace[] }> => {
-    const read = readConfig(() => undefined, new Map());
-    if (!("config" in read)) throw new TypeError("Cannot start: a default is not allowed");
-    const config = { ...read.config, data: scene.folder, database: scene.database };
-    // Closed with the process.
-    const opened = new AsyncDisposableStack();
-    const key = await loadSigningKey(config);
-    const stores = await openStores({ config, env: () => undefined, log: silentLog }, opened);
+    const { stores, key } = await openOwnStores(scene);
     const { url } = await startBackend({
       ...stores,
       metaStore: count(stores.metaStore),
@@ -55,13 +42,7 @@ const calls = {
     const places: HerdPlace[] = [];
     for (const ledger of scene.ledgers) {
       await fill(stores.metaStore, createFills(ledger), scene.commits);
-      const issuedAt = Date.now();
-      const token = await issueToken(key, {
-        subject: "bench",
-        ledgers: [{ id: ledger, right: "write" }],
-        issuedAt,
-        expiresAt: issuedAt + tokenMs,
-      });
+      const token = await issueWriteToken(key, ledger);
       const cursor = formatCursor({ epoch, seq: scene.commits - scene.behind });
       places.push({ ledger, token, cursor });
     }
