@@ -14,6 +14,7 @@ import { measureIdle } from "./rows/idle.ts";
 import { measureLive } from "./rows/live.ts";
 import { measurePeers } from "./rows/peers.ts";
 import { measurePostgres } from "./rows/postgres.ts";
+import { measureStages } from "./rows/stages.ts";
 
 /** What can be measured, by the name that `--only` takes. */
 const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
@@ -24,6 +25,7 @@ const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
   "idle": measureIdle,
   "http": measureHttp,
   "postgres": measurePostgres,
+  "stages": measureStages,
   "herd": measureHerd,
   "peers": measurePeers,
 };

@@ -1,6 +1,6 @@
 /** One figure of the bench, and what it is read against. */
 
-import { median, ratioOf } from "./statistics.ts";
+import { median, percentile, ratioOf } from "./statistics.ts";
 
 /** A figure; a ratio is always Hearth's value divided by that of the reference. */
 export interface Row {
@@ -13,6 +13,18 @@ export interface Row {
   /** The ratio wanted, `>= 0.7` or `<= 2`; null when none is. */
   readonly reach: string | null;
   readonly reached: boolean | null;
+  /** What the value is made up of; absent when it was not taken apart. */
+  readonly parts?: readonly Part[] | undefined;
+}
+
+/** A part of a figure. Medians of parts need not sum up to the median of the whole. */
+export interface Part {
+  readonly name: string;
+  /** Median, in the unit of the row. */
+  readonly p50: number;
+  readonly p99: number;
+  /** The median divided by that of the whole. */
+  readonly share: number;
 }
 
 /** The ratio wanted: at least, or at most. */
@@ -26,10 +38,11 @@ export interface Measured {
   /** The reference, in the same unit. */
   readonly against: { readonly name: string; readonly values: readonly number[] };
   readonly reach?: Reach | undefined;
+  readonly parts?: readonly Part[] | undefined;
 }
 
 /** Makes a row. */
-export function toRow({ name, unit, values, against, reach }: Measured): Row {
+export function toRow({ name, unit, values, against, reach, parts }: Measured): Row {
   const ratio = ratioOf(values, against.values);
   return {
     name,
@@ -43,6 +56,18 @@ export function toRow({ name, unit, values, against, reach }: Measured): Row {
       : "least" in reach
       ? ratio >= reach.least
       : ratio <= reach.most,
+    parts,
+  };
+}
+
+/** Makes a part of a figure whose median is `whole`. */
+export function toPart(name: string, values: readonly number[], whole: number): Part {
+  const p50 = median(values);
+  return {
+    name,
+    p50: rounded(p50),
+    p99: rounded(percentile(values, 99)),
+    share: rounded(p50 / whole),
   };
 }
 

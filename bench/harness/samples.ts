@@ -35,6 +35,12 @@ export function eachContent(message: Buffer, onContent: (writer: number) => void
   }
 }
 
+/** The writer of one content. */
+export function writerOf(content: Uint8Array): number {
+  const { buffer, byteOffset } = content;
+  return new DataView(buffer, byteOffset).getUint16(contentMark.length);
+}
+
 /** Makes commits of one writer, each on top of the one before. */
 export function createCommits(
   ledger: string,

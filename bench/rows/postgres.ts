@@ -14,6 +14,9 @@ const loads: readonly Load[] = [
   { clients: 256, ledgers: 256, reach: { least: 1 } },
 ];
 
+/** Of the reference. */
+const connections = 32;
+
 /** Measures these rows. */
 export async function measurePostgres(): Promise<Row[]> {
   await using databases = openTestDatabases();
@@ -23,13 +26,13 @@ export async function measurePostgres(): Promise<Row[]> {
   await using bare = startWorker<PostgresInserts>(
     new URL("../workers/postgres_inserts.ts", import.meta.url),
   );
-  await bare.calls.open({ url: bareDatabase.url });
+  await bare.calls.open({ url: bareDatabase.url, connections });
   const rows = await measureLoads(hearth, {
     loads,
     rounds: 7,
     ms: 600,
     bare: () => bare.calls.run({ ms: 400 }),
-    against: "bare inserts/s of 32 connections",
+    against: `bare inserts/s of ${connections} connections`,
     prefix: "Postgres: ",
   });
   await bare.calls.close();

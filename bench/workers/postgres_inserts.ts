@@ -4,13 +4,17 @@ import { randomBytes } from "node:crypto";
 import postgres from "postgres";
 import { serveCalls } from "../harness/worker.ts";
 
-/** Writers at once, each on a connection of its own. */
-const connections = 32;
+/** Where to insert. */
+export interface Inserts {
+  readonly url: string;
+  /** Writers at once, each on a connection of its own. */
+  readonly connections: number;
+}
 
 let clients: postgres.Sql[] = [];
 
 const calls = {
-  open: async ({ url }: { url: string }): Promise<void> => {
+  open: async ({ url, connections }: Inserts): Promise<void> => {
     clients = Array.from({ length: connections }, () => postgres(url, { max: 1 }));
     const [first] = clients;
     await first?.unsafe(
