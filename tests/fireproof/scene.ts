@@ -19,7 +19,7 @@ export interface JoinOptions extends TokenOptions, Partial<LedgerPlace> {}
 
 /** Attaches devices to a ledger of the server, all with tokens of their own subjects. */
 export async function join(
-  server: ServerProcess,
+  server: Pick<ServerProcess, "url" | "token">,
   devices: readonly Device[],
   { right, subject, ...place }: JoinOptions = {},
 ): Promise<void> {
