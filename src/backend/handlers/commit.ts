@@ -1,6 +1,6 @@
 /** `commit`: blobs, metas and keys in one atomic, idempotent, durable step. */
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { parseCid } from "../../protocol/cid.ts";
 import { formatCursor } from "../../protocol/cursor.ts";
 import { HearthError } from "../../protocol/errors.ts";
@@ -20,10 +20,9 @@ export const commit: Handler<"commit"> = async (services, params) => {
     const blob = toNewBlob(services, ledger, upload);
     (blob.bytes ? inline : uploaded).push(blob);
   }
-  const blobs = [
-    ...await findUploads(services, ledger, uploaded),
-    ...await storeLarge(services, ledger, inline),
-  ];
+  const found = await findUploads(services, ledger, uploaded);
+  await storeLarge(services, ledger, inline.filter(isLarge));
+  const blobs = [...found, ...inline.map((it) => isLarge(it) ? { ...it, bytes: undefined } : it)];
   const outcome = await services.committer.commit({
     ledger,
     blobs,
@@ -101,16 +100,20 @@ async function findUploads(
   return uploads.filter((_, at) => stored[at]);
 }
 
+function isLarge({ size }: NewBlob): boolean {
+  return size > maxDatabaseBlobBytes;
+}
+
 async function storeLarge(
   { blobStore }: Services,
   ledger: LedgerId,
   blobs: readonly NewBlob[],
-): Promise<NewBlob[]> {
-  return await Promise.all(blobs.map(async ({ store, cid, digest, size, bytes }) => {
-    if (!bytes || size <= maxDatabaseBlobBytes) return { store, cid, digest, size, bytes };
-    await blobStore.put({ ledger, store, cid, digest, size }, once(bytes));
-    return { store, cid, digest, size };
-  }));
+): Promise<void> {
+  await Promise.all(
+    blobs.map(({ store, cid, digest, size, bytes }) =>
+      bytes && blobStore.put({ ledger, store, cid, digest, size }, once(bytes))
+    ),
+  );
 }
 
 function missingBlobs(ledger: LedgerId, blobs: readonly BlobRef[]): HearthError {
@@ -126,5 +129,5 @@ async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 function sha256(bytes: Uint8Array) {
-  return createHash("sha256").update(bytes).digest();
+  return hash("sha256", bytes, "buffer");
 }

@@ -109,6 +109,7 @@ function asksOnce(ledger: LedgerView): (ref: BlobRef) => boolean {
 
 /** The first item of each key. */
 function distinct<T>(items: readonly T[], keyOf: (item: T) => string): readonly T[] {
+  if (items.length < 2) return items;
   const seen = new Set<string>();
   return items.filter((item) => {
     const size = seen.size;
