@@ -12,6 +12,8 @@ export type LedgerReader = Pick<MetaStore, "epoch" | "bounds" | "log" | "heads" 
 export interface Stretch {
   readonly changes: Changes;
   readonly seq: number;
+  /** As in `LogPage`. */
+  readonly items?: number | undefined;
 }
 
 /** Options of {@linkcode readFrom}. */
@@ -80,7 +82,7 @@ export async function readAfter(
     blobs: [],
     more: !whole || page.more,
   };
-  return { changes, seq };
+  return { changes, seq, items: whole ? page.items : undefined };
 }
 
 /** Reads the heads. */

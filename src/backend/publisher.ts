@@ -24,19 +24,24 @@ export function publishAlone(hub: Hub, metaStore: Pick<MetaStore, "heads">): Pub
   };
 }
 
-/** For one of several instances: what it commits is a hint to all, itself included. */
+/** For one of several instances: what it commits is a hint to the others, and to itself at need. */
 export function publishTogether(hub: Hub, bus: Bus, follower: Follower): Publisher {
-  const hint = (ledger: LedgerId, seq: number, keys: boolean): void => {
-    const hints = [{ ledger, seq, keys }];
-    bus.publish(hints);
-    follower.onHints(hints);
-  };
   return {
-    committed: ({ ledger }, { seq, fresh, keys }) => {
+    committed: (commit, done) => {
+      // Also one that brings no news: with it the follower counts on.
+      const isTold = follower.tell(commit, done);
+      const { seq, fresh, keys } = done;
       if (fresh.length === 0 && keys.length === 0) return;
-      hint(ledger, seq, fresh.length === 0);
+      const hints = [{ ledger: commit.ledger, seq, keys: fresh.length === 0 }];
+      bus.publish(hints);
+      if (!isTold) follower.onHints(hints);
     },
-    deleted: (ledger, seq) => Promise.resolve(hint(ledger, seq, false)),
+    deleted: (ledger, seq) => {
+      const hints = [{ ledger, seq }];
+      bus.publish(hints);
+      follower.onHints(hints);
+      return Promise.resolve();
+    },
     told: (ledger, told, sender) => {
       bus.tell({ ledger, ...told });
       hub.tell(ledger, told, sender);

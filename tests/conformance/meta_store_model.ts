@@ -7,6 +7,7 @@ import type { BlobRef } from "../../src/protocol/model.ts";
 import { type Random, seededRandom, testSeed } from "../random.ts";
 import { blobOf, cidOf, commitOf, metaOf, refOf } from "./fixtures.ts";
 import { LedgerModel } from "./ledger_model.ts";
+import { toldOf } from "./outcomes.ts";
 
 /** Declares the test. @param open makes an empty store */
 export function metaStoreModelTest(open: () => Promise<MetaStore>): void {
@@ -50,7 +51,8 @@ class Run {
       if (isDone(outcome)) this.#models.set(commit.ledger, model);
       return outcome;
     });
-    assertEquals<readonly unknown[]>(await this.#store.commit(batch), expected);
+    const outcomes = await this.#store.commit(batch);
+    assertEquals<readonly unknown[]>(outcomes.map(toldOf), expected);
   }
 
   /** Compares everything that can be read. */

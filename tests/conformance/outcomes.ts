@@ -4,11 +4,18 @@ import { assert } from "#assert";
 import type { Commit, Done, MetaStore, Outcome } from "../../src/backend/stores/meta_store.ts";
 import { cidOf } from "./fixtures.ts";
 
-/** Commits alone. */
+/** Commits alone. @returns what is told of it */
 export async function commitOne(store: MetaStore, commit: Commit): Promise<Outcome> {
   const outcomes = await store.commit([commit]);
   assert(outcomes.length === 1 && outcomes[0]);
-  return outcomes[0];
+  return toldOf(outcomes[0]);
+}
+
+/** An outcome as its client is told: without what the server counts for itself. */
+export function toldOf(outcome: Outcome): Outcome {
+  if (outcome.kind !== "done") return outcome;
+  const { items: _, ...told } = outcome;
+  return told;
 }
 
 /** The outcome of a commit that was kept. */

@@ -1,5 +1,6 @@
 /**
- * What makes hints safe: turns them, whatever the bus did to them, into what watchers are told.
+ * What makes hints safe: turns them, whatever the bus did to them, into what watchers are told. What
+ * this instance itself has committed it tells from memory, where that is all there is to tell.
  *
  * Why no watcher misses, doubles or reorders anything:
  *
@@ -9,22 +10,27 @@
  *    of order, can make it read, but never send a wrong thing. What remains to be shown is that
  *    each head gets announced.
  * 2. `told` of a ledger is a head that all listeners of that time have been announced, and that was
- *    read from the database, never taken from a hint. Who listens later began to listen before its
- *    own first read, so that it either reads that far or is announced what comes.
+ *    read from the database or committed here, never taken from a hint. Who listens later began to
+ *    listen before its own first read, so that it either reads that far or is announced what comes.
  * 3. A head above `told` becomes known by a hint, of this instance or another; or, when the bus
  *    lost it, by the look at all heads: after a gap, and every half minute at the latest. A read
  *    that fails is repeated.
- * 4. With several instances, commits of this one take the same way as those of others: one reader a
- *    ledger, one read at a time, always from the log. So keys that came alone through another
- *    instance, which lie in the log before the next meta, are told with it at the latest. When the
- *    hint of such keys arrives, they are told at once.
+ * 4. Keys that came alone lie in the log before the next meta, and are told with it at the latest:
+ *    also those of another instance whose hint was lost. When their hint arrives, they are told at
+ *    once.
+ * 5. A commit of this instance is told from memory only when it follows `told`, its count of keys and
+ *    blobs follows `items`, and the ledger is not being read: then nothing came in between, neither
+ *    metas nor keys alone, whose key would count. Any other commit is a hint, and the log is read.
+ *    `items` is never more than all listeners who stand at `told` have: what a page of the log counts
+ *    holds no key beyond its last meta (`LogPage.items`), and a key that came alone and is told from
+ *    memory reaches all who listen, wherever they stand (`watch.ts` reads the heads for it).
  */
 
 import { type Clock, systemClock } from "../../base/clock.ts";
 import { type LedgerReader, readAfter, type Stretch } from "../changes.ts";
 import { type Hub, toRide } from "../hub.ts";
 import { errorFields, type Log, silentLog } from "../log.ts";
-import type { LedgerId, MetaStore } from "../stores/meta_store.ts";
+import type { Commit, Done, LedgerId, MetaStore } from "../stores/meta_store.ts";
 import type { BusListener, BusTold, Hint } from "./bus.ts";
 
 /** What a {@linkcode Follower} works with. */
@@ -54,6 +60,8 @@ const maxRiders = 16;
 interface Followed {
   /** How far all its listeners have been announced. */
   told: number;
+  /** How many keys and blobs there had been by then; nothing where that is not known. */
+  items: number | undefined;
   /** How far it goes by what hints say. */
   target: number;
   /** Whether keys came alone. */
@@ -90,14 +98,28 @@ export class Follower implements BusListener, AsyncDisposable {
     if (this.#isClosed) return;
     for (const { ledger, seq, keys = false } of hints) {
       if (!this.#hub.has(ledger)) continue;
-      const followed = this.#followed.get(ledger) ??
-        { told: 0, target: 0, keys: false, isBusy: false };
-      this.#followed.set(ledger, followed);
+      const followed = this.#follow(ledger);
       followed.target = Math.max(followed.target, seq);
       followed.keys ||= keys;
       this.#enqueue(ledger, followed);
     }
     this.#pump();
+  }
+
+  /**
+   * Tells the listeners what this instance has committed, when it follows what they were told last.
+   * Called in the order of `seq` within a ledger.
+   *
+   * @returns whether they were told; else a hint is due
+   */
+  tell(commit: Commit, done: Done): boolean {
+    if (this.#isClosed || !this.#hub.has(commit.ledger)) return false;
+    const followed = this.#follow(commit.ledger);
+    if (followed.isBusy || !follows(done, followed)) return false;
+    this.#hub.publish(commit, done);
+    followed.told = done.seq;
+    followed.items = done.items;
+    return true;
   }
 
   onTold({ ledger, from, body }: BusTold): void {
@@ -114,6 +136,14 @@ export class Follower implements BusListener, AsyncDisposable {
     for (const cancel of this.#cancels) cancel();
     this.#queue.clear();
     await Promise.all([...this.#running, this.#look]);
+  }
+
+  #follow(ledger: LedgerId): Followed {
+    // At first nobody has been told of anything, which is all of an empty ledger.
+    const followed = this.#followed.get(ledger) ??
+      { told: 0, items: 0, target: 0, keys: false, isBusy: false };
+    this.#followed.set(ledger, followed);
+    return followed;
   }
 
   #enqueue(ledger: LedgerId, followed: Followed): void {
@@ -172,19 +202,19 @@ export class Follower implements BusListener, AsyncDisposable {
       // Nobody can take a stretch now: they all read by themselves, once they know how far.
       const head = (await this.#deps.store.bounds(ledger))?.head ?? 0;
       this.#hub.moved(ledger, head);
-      return settle(followed, target, head, false);
+      return settle(followed, target, { seq: head });
     }
     const from = Math.max(followed.told, lowest);
     if (target <= from) {
       // There is a listener that has read as far: the head is no invention of the hint.
       this.#hub.moved(ledger, target);
-      return settle(followed, target, target, false);
+      return settle(followed, target, { seq: target });
     }
     const stretch = await this.#read(ledger, from);
-    const { seq, changes: { reset, more } } = stretch;
+    const { seq, items, changes: { reset, more } } = stretch;
     if (seq > from) this.#hub.publishStretch(ledger, reset ? undefined : from, stretch);
     else this.#log.debug("a hint is beyond the log", { ledger, hint: target, seq });
-    settle(followed, target, seq, more);
+    settle(followed, target, { seq, items, more });
   }
 
   async #read(ledger: LedgerId, from: number): Promise<Stretch> {
@@ -251,8 +281,26 @@ export class Follower implements BusListener, AsyncDisposable {
  * Notes how far was announced. A hint beyond the log was wrong, or is of a read that lags: it is
  * forgotten, and another hint or look will tell.
  */
-function settle(followed: Followed, target: number, seq: number, more: boolean): void {
+function settle(
+  followed: Followed,
+  target: number,
+  { seq, items, more = false }: {
+    readonly seq: number;
+    readonly items?: number | undefined;
+    readonly more?: boolean;
+  },
+): void {
   followed.told = Math.max(followed.told, seq);
+  followed.items = items;
   if (more) followed.target = Math.max(followed.target, seq + 1);
   else if (followed.target === target) followed.target = followed.told;
+}
+
+/** Whether nothing lies between what was told and the commit. */
+function follows(
+  { seq, fresh, keys, blobs, items }: Done,
+  { told, items: known }: Followed,
+): boolean {
+  return known !== undefined && items !== undefined && told === seq - fresh.length &&
+    known === items - keys.length - blobs.length;
 }

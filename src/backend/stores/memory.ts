@@ -47,6 +47,10 @@ class MemoryLedger {
   readonly keys = new Map<string, number>();
   readonly blobs = new Map<string, { readonly blob: StoredBlob; isRetired: boolean }>();
 
+  get items(): number {
+    return this.keys.size + this.blobs.size;
+  }
+
   seqOf(cid: string): number | undefined {
     return this.metas.get(cid)?.seq;
   }
@@ -62,6 +66,10 @@ class MemoryLedger {
   setRetired(ref: BlobRef, isRetired: boolean): void {
     const found = this.blobs.get(refKey(ref));
     if (found) found.isRetired = isRetired;
+  }
+
+  hasKeysBehind(seq: number): boolean {
+    return this.keysBetween(seq, Infinity).length > 0;
   }
 
   keysBetween(afterSeq: number, upToSeq: number): readonly string[] {
@@ -106,6 +114,7 @@ class MemoryMetaStore implements MetaStore {
       seq,
       more,
       floor: found.floor,
+      items: more || found.hasKeysBehind(seq) ? undefined : found.items,
     });
   }
 
@@ -202,7 +211,7 @@ class MemoryMetaStore implements MetaStore {
     }
     for (const ref of plan.revives) ledger.setRetired(ref, false);
     for (const ref of plan.retires) ledger.setRetired(ref, true);
-    return outcome;
+    return { ...outcome, items: ledger.items };
   }
 
   #walVersion(key: WalKey): number {

@@ -50,6 +50,12 @@ export type Outcome =
     readonly keys: readonly string[];
     /** Blobs that the ledger did not have. */
     readonly blobs: readonly StoredBlob[];
+    /**
+     * How many keys and blobs the ledger has had behind the commit, its own at the end: so it tells
+     * whether anything came before it that no `seq` tells of. Nothing where this is not counted, or
+     * was not heard when the commit was kept.
+     */
+    readonly items?: number | undefined;
   }
   | { readonly kind: "missing"; readonly blobs: readonly BlobRef[] }
   | { readonly kind: "unknown-ledger" };
@@ -69,6 +75,11 @@ export interface LogPage {
   readonly more: boolean;
   /** The ledger's floor: a page asked for below it is not whole, and its reader needs the heads. */
   readonly floor: number;
+  /**
+   * How many keys and blobs the ledger has had by then. Known only where the page reaches the head and
+   * no key came alone since: a reader who stood at the head before would lack such a key.
+   */
+  readonly items?: number | undefined;
 }
 
 /** A ledger as a fresh reader needs it. */

@@ -143,13 +143,16 @@ class PostgresStore implements MetaStore {
       const { rows } = await session.send({
         rows: statement(sql.readLog, ...splitLedger(ledger), afterSeq, limit),
       });
-      const { bounds, metas, keys } = partsOf(rows);
+      const { bounds, metas, keys, lastKeySeq } = partsOf(rows);
+      const seq = bounds ? integerOf(bounds, "seq") : Math.max(0, afterSeq);
+      const more = bounds?.["more"] === true;
       return {
         metas,
         keys,
-        seq: bounds ? integerOf(bounds, "seq") : Math.max(0, afterSeq),
-        more: bounds?.["more"] === true,
+        seq,
+        more,
         floor: bounds ? integerOf(bounds, "item") : 0,
+        items: bounds && !more && lastKeySeq <= seq ? integerOf(bounds, "items") : undefined,
       };
     });
   }
@@ -303,10 +306,13 @@ function partsOf(rows: readonly Row[]) {
       integerOf(one, "seq") - integerOf(other, "seq") ||
       integerOf(one, "item") - integerOf(other, "item")
     );
+  const keys = of("key");
+  const lastKey = keys.at(-1);
   return {
     bounds: of("bounds")[0],
     metas: of("meta").map(metaOf),
-    keys: of("key").map((row) => utf8Of(row, "data")),
+    keys: keys.map((row) => utf8Of(row, "data")),
+    lastKeySeq: lastKey ? integerOf(lastKey, "seq") : 0,
   };
 }
 

@@ -213,7 +213,7 @@ export function planBatch(
     if (plan.kind === "refused") return plan.outcome;
     if (!draft) throw new RangeError(`Cannot commit to "${commit.ledger}": its row was not made`);
     draft.apply(plan);
-    return plan.outcome;
+    return { ...plan.outcome, items: draft.row.items };
   });
 }
 

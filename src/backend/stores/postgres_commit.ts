@@ -60,14 +60,14 @@ export async function commitAsking(
   const isKept = earlier !== undefined && isWritten(commits, earlier, drafts);
   if (isKept && earlier.some(hasPlace)) {
     await session.send({ rollback: statement(sql.rollback) });
-    return { outcomes: earlier, drafts: [] };
+    return { outcomes: earlier.map(asFound), drafts: [] };
   }
   // What has no place may be somebody else's, and leaving heads or the inventory leaves no row: done
   // again it changes nothing more, and is told as the first time. What was refused is looked at anew.
   const planned = planBatch(commits, drafts);
   const outcomes = planned.map((outcome, at) => {
     const first = isKept ? earlier[at] : undefined;
-    return first?.kind === "done" ? first : outcome;
+    return first?.kind === "done" ? asFound(first) : outcome;
   });
   const changes = changesOf(drafts.values());
   onSend(outcomes);
@@ -89,6 +89,11 @@ export async function commitAsking(
     commit: statement(sql.commit),
   });
   return { outcomes, drafts: drafts.values() };
+}
+
+/** Without what was expected to come before it: a repeat at another server may have been the one. */
+function asFound(outcome: Outcome): Outcome {
+  return outcome.kind === "done" ? { ...outcome, items: undefined } : outcome;
 }
 
 interface InLedger {

@@ -170,20 +170,20 @@ export const sql = {
       where tenant = $1::text and ledger = $2::text and seq > $3::bigint and deleted is null
       order by seq limit $4::bigint + 1
     ), bounds as materialized (
-      select head, floor, (select count(*) from page) > $4::bigint as more, coalesce(
+      select head, floor, items, (select count(*) from page) > $4::bigint as more, coalesce(
         (select max(seq) from (select seq from page order by seq limit $4::bigint) as shown
           where (select count(*) from page) > $4::bigint),
         greatest(head, $3::bigint)) as up_to
       from ledger where tenant = $1::text and ledger = $2::text
     )
-    select 'bounds' as part, up_to as seq, floor as item, more,
+    select 'bounds' as part, up_to as seq, floor as item, more, items,
       null::text as cid, null::text as parents, null::text as blobs, null::bytea as data
     from bounds
     union all
-    select 'meta', seq, 0, null, cid, parents, blobs, data from page
+    select 'meta', seq, 0, null, null, cid, parents, blobs, data from page
     where seq <= (select up_to from bounds)
     union all
-    (select 'key', seq, item, null, null, null, null, value from key
+    (select 'key', seq, item, null, null, null, null, null, value from key
     where tenant = $1::text and ledger = $2::text and seq > $3::bigint
       and seq <= (select case when more then up_to else 9223372036854775807 end from bounds)
     order by seq, item)`,

@@ -2,87 +2,10 @@
 
 import { test } from "node:test";
 import { assert, assertEquals } from "#assert";
-import { Follower, type FollowerDeps } from "../../../src/backend/bus/follower.ts";
-import { Hub, type Listener, type LiveChange } from "../../../src/backend/hub.ts";
-import { createMemoryMetaStore } from "../../../src/backend/stores/memory.ts";
-import type { MetaStore } from "../../../src/backend/stores/meta_store.ts";
 import { ledger, putOf } from "../../conformance/fixtures.ts";
 import { eventually } from "../../harness/eventually.ts";
-import { createFakeClock, type FakeClock } from "../../harness/fake_clock.ts";
-
-/** A listener that takes everything it can. */
-interface Heard extends Listener {
-  position: number | undefined;
-  readonly changes: LiveChange[];
-  readonly moves: number[];
-}
-
-function hear(hub: Hub, name: string, position: number | undefined): Heard {
-  const heard: Heard = {
-    position,
-    changes: [],
-    moves: [],
-    onChange(change) {
-      heard.changes.push(change);
-      if (heard.position !== undefined) heard.position = change.seq;
-    },
-    onMoved: (seq) => void heard.moves.push(seq),
-    onTold: () => {},
-  };
-  hub.listen(name, heard);
-  return heard;
-}
-
-interface Call {
-  readonly method: string;
-  readonly ledger: unknown;
-}
-
-/** A follower on a database that counts its calls, and can hold them or fail. */
-function setUp(options: Partial<FollowerDeps> = {}) {
-  const metaStore = createMemoryMetaStore();
-  const calls: Call[] = [];
-  const gate = { wait: Promise.resolve(), fails: false, inside: 0, most: 0 };
-  const watched = <Args extends readonly unknown[], T>(
-    method: string,
-    read: (...args: Args) => Promise<T>,
-  ) =>
-  async (...args: Args): Promise<T> => {
-    calls.push({ method, ledger: args[0] });
-    gate.most = Math.max(gate.most, ++gate.inside);
-    await gate.wait;
-    gate.inside--;
-    if (gate.fails) throw new Error("the database is away");
-    return await read(...args);
-  };
-  for (const method of ["log", "heads", "bounds", "boundsOf"] as const) {
-    // The compiler does not see that one method is put in its own place.
-    const read = metaStore[method].bind(metaStore) as (
-      ...args: readonly unknown[]
-    ) => Promise<never>;
-    metaStore[method] = watched(method, read);
-  }
-  const hub = new Hub(metaStore.epoch);
-  const clock = createFakeClock();
-  const follower = new Follower({ hub, store: metaStore, clock, random: () => 0, ...options });
-  return { metaStore, hub, clock, follower, calls, gate };
-}
-
-async function put(store: MetaStore, count: number, name = ledger): Promise<void> {
-  for (let at = 0; at < count; at++) {
-    const { seq: head } = await store.heads(name);
-    await store.commit([putOf(`${name} ${head}`, { ledger: name })]);
-  }
-}
-
-/** A follower, of a ledger of so many metas, and a listener there; what was called is forgotten. */
-async function setUpHeard(count: number, position: number | undefined) {
-  const scene = setUp();
-  await put(scene.metaStore, count);
-  const heard = hear(scene.hub, ledger, position);
-  scene.calls.length = 0;
-  return { ...scene, heard };
-}
+import type { FakeClock } from "../../harness/fake_clock.ts";
+import { hear, put, setUp, setUpHeard } from "../support/follower_scene.ts";
 
 /** Moves time on, second by second, until the check holds. */
 async function inTime(clock: FakeClock, check: () => void): Promise<void> {

@@ -89,6 +89,34 @@ describe("two instances on one database", () => {
     await Promise.all([writer.close(), reader.close()]);
   });
 
+  it("tell a commit to those on its own instance without a read", bounded, async () => {
+    const metaStore = createMemoryMetaStore();
+    let reads = 0;
+    const log = metaStore.log.bind(metaStore);
+    metaStore.log = (...args) => {
+      reads++;
+      return log(...args);
+    };
+    await using house = await startHouse({ metaStore });
+    const sockets = [await greet(house.near), await greet(house.near), await greet(house.near)];
+    const [writer, ...readers] = sockets as [RawSocket, ...RawSocket[]]; // It has three.
+    const chains = await Promise.all(readers.map((it) => watchChain(it, ledger)));
+    const blob = makeBlob(1, 1000);
+    const metas = [makeMeta("a", [blob.ref])];
+    await writer.call("commit", { ledger, metas, blobs: [blob.upload], keys: ["k"] });
+    await commit(writer, "b");
+    await writer.call("commit", { ledger, keys: ["alone"] });
+    await commit(writer, "c", ["l"]);
+    for (const chain of chains) {
+      const held = await untilSeq(chain, 3);
+      assertEquals([held.metas.length, [...held.keys]], [3, ["k", "alone", "l"]]);
+      const [first] = metasNotices(chain.socket);
+      assertEquals(first?.blobs.map((it) => it.bytes && [...it.bytes]), [[...blob.bytes]]);
+    }
+    assertEquals(reads, 0);
+    await Promise.all(sockets.map((it) => it.close()));
+  });
+
   it("keep the order of commits that come through both", bounded, async () => {
     await using house = await startHouse();
     const [one, two] = [await greet(house.near), await greet(house.far)];
@@ -236,16 +264,19 @@ describe("two instances on one database", () => {
     await Promise.all([writer.close(), reader.close()]);
   });
 
-  for (const name of ["reordered and doubled", "mostly lost"] as const) {
+  const faults = {
+    "passed on": {},
+    "reordered and doubled": { drop: 5, duplicate: 40, delay: 50 },
+    "mostly lost": { drop: 80, delay: 50 },
+  };
+  for (const name of ["passed on", "reordered and doubled", "mostly lost"] as const) {
     it(`leave nobody behind when hints are ${name}`, bounded, async () => {
       const random = seededRandom(testSeed());
       await using house = await startHouse({
         random,
         metaStore: slow(createMemoryMetaStore(), random),
         pollMs: 200,
-        faults: name === "mostly lost"
-          ? { drop: 80, delay: 50 }
-          : { drop: 5, duplicate: 40, delay: 50 },
+        faults: faults[name],
       });
       await runAtRandom(house, random);
     });

@@ -13,7 +13,7 @@ import {
   putOf,
   refOf,
 } from "../../conformance/fixtures.ts";
-import { commitOne, done, named, names } from "../../conformance/outcomes.ts";
+import { commitOne, done, named, names, toldOf } from "../../conformance/outcomes.ts";
 import { eventually } from "../../harness/eventually.ts";
 import { createFakeClock } from "../../harness/fake_clock.ts";
 import { openTestDatabases, type TestDatabase } from "../../harness/postgres_server.ts";
@@ -40,7 +40,7 @@ describe("a commit whose connection ends", () => {
         putOf("n", { ledger: "a/n" }),
       ]);
       assertEquals(proxy.cuts, 1);
-      assertEquals(outcomes, [
+      assertEquals(outcomes.map(toldOf), [
         { kind: "done", seq: 2, fresh: put.metas, keys: ["k"], blobs: put.blobs },
         { kind: "missing", blobs: [refOf("absent")] },
         { kind: "done", seq: 1, fresh: [], keys: [], blobs: [] },
@@ -57,6 +57,22 @@ describe("a commit whose connection ends", () => {
       assertEquals(await store.bounds("a/n"), { floor: 0, head: 1 });
     });
   }
+
+  it("tells no count of items when it is found to have been kept", async () => {
+    await using database = await databases.take();
+    await using proxy = await startPostgresProxy();
+    await using store = await openPostgres({ url: proxy.through(database.url) });
+    const counts: (number | undefined)[] = [];
+    for (const [name, cut] of [["a"], ["b", "before-commit"], ["c", "after-commit"]] as const) {
+      proxy.cutNext(cut);
+      counts.push(...(await store.commit([putOf(name)])).map((it) => done(it).items));
+    }
+    proxy.cutNext("after-commit");
+    counts.push(...(await store.commit([commitOf({ keys: ["k"] })])).map((it) => done(it).items));
+    assertEquals(proxy.cuts, 3);
+    // Whoever else brought the same may have brought other things before it.
+    assertEquals(counts, [1, 2, undefined, undefined]);
+  });
 
   for (const [cut, repeats] of [["before-commit", 1], ["after-commit", 0]] as const) {
     it(`is kept once when it was one statement (${cut})`, async () => {

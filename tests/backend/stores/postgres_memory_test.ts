@@ -31,7 +31,7 @@ describe("LedgerMemory", () => {
     const put = putOf("c", { keys: ["l"] });
     const planned = memory.plan([put]);
     assertEquals<readonly Outcome[] | undefined>(planned?.outcomes, [
-      { kind: "done", seq: 3, fresh: put.metas, keys: ["l"], blobs: put.blobs },
+      { kind: "done", seq: 3, fresh: put.metas, keys: ["l"], blobs: put.blobs, items: 3 },
     ]);
     const changes = changesOf(planned?.drafts ?? []);
     assertEquals(changes.ledgers, [{ ledger, head: 3, items: 3, stamp: 7 }]);

@@ -7,7 +7,7 @@ import { openPostgres } from "../../../src/backend/stores/postgres.ts";
 import { refOf } from "../../conformance/fixtures.ts";
 import { LedgerModel } from "../../conformance/ledger_model.ts";
 import { metaStoreModelTest } from "../../conformance/meta_store_model.ts";
-import { done } from "../../conformance/outcomes.ts";
+import { done, toldOf } from "../../conformance/outcomes.ts";
 import { startPostgresProxy } from "../../harness/postgres_proxy.ts";
 import { openTestDatabases } from "../../harness/postgres_server.ts";
 import { type Random, seededRandom, testSeed } from "../../random.ts";
@@ -69,12 +69,12 @@ function judge(all: readonly Told[]): LedgerModel {
   assertEquals(changes.map(seqOf), changes.map((_, at) => at + 1), "each seq was told once");
   for (const it of changes) {
     if (it.kind === "delete") assertEquals(model.delete([it.cid]), it.seq);
-    else assertEquals<unknown>(it.outcome, model.commit(it.commit));
+    else assertEquals<unknown>(toldOf(it.outcome), model.commit(it.commit));
   }
   // What is left was refused, or repeats: each of them is told the same at any time, and changes nothing.
   for (const it of all) {
     if (it.kind === "commit" && !isChange(it)) {
-      assertEquals<unknown>(it.outcome, model.commit(it.commit));
+      assertEquals<unknown>(toldOf(it.outcome), model.commit(it.commit));
     }
   }
   return model;
