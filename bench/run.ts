@@ -8,6 +8,7 @@ import { formatTable } from "./harness/table.ts";
 import { measureCommits } from "./rows/commits.ts";
 import { measureFanOut } from "./rows/fan_out.ts";
 import { measureFreshReader } from "./rows/fresh_reader.ts";
+import { measureGrowth } from "./rows/growth.ts";
 import { measureHerd } from "./rows/herd.ts";
 import { measureHttp } from "./rows/http.ts";
 import { measureIdle } from "./rows/idle.ts";
@@ -27,6 +28,7 @@ const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
   "postgres": measurePostgres,
   "stages": measureStages,
   "herd": measureHerd,
+  "growth": measureGrowth,
   "peers": measurePeers,
 };
 

@@ -5,9 +5,9 @@ import { makeFolder } from "../harness/folders.ts";
 import { type Row, toRow } from "../harness/row.ts";
 import { byTurns } from "../harness/statistics.ts";
 import { startWorker } from "../harness/worker.ts";
+import type { FilledServer } from "../workers/filled_server.ts";
 import type { GreetingServer } from "../workers/greeting_server.ts";
 import type { Herd } from "../workers/herd.ts";
-import type { HerdServer } from "../workers/herd_server.ts";
 
 const clients = 2000;
 /** Commits that each client has missed. */
@@ -34,8 +34,8 @@ async function measureOn(
   ledgerCount: number,
   database: string | undefined,
 ): Promise<Row[]> {
-  await using server = startWorker<HerdServer>(
-    new URL("../workers/herd_server.ts", import.meta.url),
+  await using server = startWorker<FilledServer>(
+    new URL("../workers/filled_server.ts", import.meta.url),
   );
   await using bare = startWorker<GreetingServer>(
     new URL("../workers/greeting_server.ts", import.meta.url),
@@ -44,8 +44,10 @@ async function measureOn(
   const { url, places } = await server.calls.start({
     folder: makeFolder(),
     ...(database !== undefined && { database }),
-    ledgers: Array.from({ length: ledgerCount }, (_, at) => `bench/herd-${at}`),
-    commits,
+    ledgers: Array.from({ length: ledgerCount }, (_, at) => ({
+      ledger: `bench/herd-${at}`,
+      commits,
+    })),
     behind,
   });
   const { bytes } = await herd.calls.run({ url, clients: 1, places });

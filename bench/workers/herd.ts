@@ -5,13 +5,13 @@ import { WebSocket } from "ws";
 import { encodeRequest, joinFrames } from "../../src/protocol/frames.ts";
 import { paths, protocolVersion, subprotocol } from "../../src/protocol/version.ts";
 import { serveCalls } from "../harness/worker.ts";
-import type { HerdPlace } from "./herd_server.ts";
+import type { FilledPlace } from "./filled_server.ts";
 
 /** Where to go; with places, to Hearth, by turns, else to a bare server. */
 export interface HerdRun {
   readonly url: string;
   readonly clients: number;
-  readonly places?: readonly HerdPlace[];
+  readonly places?: readonly FilledPlace[];
 }
 
 /** What one took. */
@@ -45,7 +45,7 @@ const calls = {
 };
 
 /** `hello` and `watch` in one message, as a client should. */
-function ask({ ledger, token, cursor }: HerdPlace): Uint8Array {
+function ask({ ledger, token, cursor }: FilledPlace): Uint8Array {
   return joinFrames([
     encodeRequest(0, "hello", { version: protocolVersion, token }),
     encodeRequest(1, "watch", { ledger, cursor }),

@@ -1,4 +1,4 @@
-/** The server on its real stores, in a process that counts what it asks of the database. */
+/** The server on its real stores, which it fills first, in a process that counts what it asks of them. */
 
 import { startBackend } from "../../src/backend/start_backend.ts";
 import type { MetaStore } from "../../src/backend/stores/meta_store.ts";
@@ -10,15 +10,20 @@ import { issueWriteToken } from "../harness/tokens.ts";
 import { serveCalls } from "../harness/worker.ts";
 
 /** What the server runs on, and the ledgers that it is filled with. */
-export interface HerdScene extends StorePlace {
-  readonly ledgers: readonly string[];
-  /** Commits of each ledger, of which so many lie behind the cursors handed out. */
-  readonly commits: number;
+export interface FilledScene extends StorePlace {
+  readonly ledgers: readonly FilledLedger[];
+  /** So many commits of each ledger follow the cursors handed out. */
   readonly behind: number;
 }
 
+/** A ledger of commits, each of which supersedes the one before. */
+export interface FilledLedger {
+  readonly ledger: string;
+  readonly commits: number;
+}
+
 /** Where a client comes back to. */
-export interface HerdPlace {
+export interface FilledPlace {
   readonly ledger: string;
   readonly token: string;
   readonly cursor: string;
@@ -28,7 +33,7 @@ const reads = ["bounds", "boundsOf", "log", "heads", "inventory", "findBlobs"] a
 let counted = 0;
 
 const calls = {
-  start: async (scene: HerdScene): Promise<{ url: string; places: readonly HerdPlace[] }> => {
+  start: async (scene: FilledScene): Promise<{ url: string; places: readonly FilledPlace[] }> => {
     const { stores, key } = await openOwnStores(scene);
     const { url } = await startBackend({
       ...stores,
@@ -39,11 +44,11 @@ const calls = {
       port: 0,
     });
     const { epoch } = stores.metaStore;
-    const places: HerdPlace[] = [];
-    for (const ledger of scene.ledgers) {
-      await fill(stores.metaStore, createFills(ledger), scene.commits);
+    const places: FilledPlace[] = [];
+    for (const { ledger, commits } of scene.ledgers) {
+      await fill(stores.metaStore, createFills(ledger), commits);
       const token = await issueWriteToken(key, ledger);
-      const cursor = formatCursor({ epoch, seq: scene.commits - scene.behind });
+      const cursor = formatCursor({ epoch, seq: commits - scene.behind });
       places.push({ ledger, token, cursor });
     }
     return { url, places };
@@ -68,5 +73,5 @@ function count(store: MetaStore): MetaStore {
   return store;
 }
 
-export type HerdServer = typeof calls;
+export type FilledServer = typeof calls;
 await serveCalls(calls);
