@@ -61,7 +61,7 @@ export interface BackendDeps {
   readonly limits?: Limits | undefined;
   /** @default 10000 */
   readonly heartbeatMs?: number | undefined;
-  /** Most connections at once; more are refused before they are read. @default 10000 */
+  /** Most connections at once; more are refused before they are read. @default 20000 */
   readonly maxConnections?: number | undefined;
   /** @default nothing is logged */
   readonly log?: Log | undefined;
@@ -161,7 +161,7 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
     requests++;
     response.once("close", () => requests--);
   });
-  server.maxConnections = deps.maxConnections ?? 10_000;
+  server.maxConnections = deps.maxConnections ?? 20_000;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(deps.port, deps.host, () => {

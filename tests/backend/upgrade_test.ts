@@ -51,6 +51,9 @@ function openLink(url: string) {
         return Number(text.split(" ")[1]);
       }, { everyMs: 5 }),
     head: () => text.split("\r\n\r\n")[0]?.toLowerCase() ?? "",
+    /** Resolves when the link was answered or ended. */
+    decided: () =>
+      eventually(() => assert(ended || text !== "", "the link is open"), { everyMs: 5 }),
     ended: () => eventually(() => assert(ended, "the link is open"), { everyMs: 5 }),
   };
 }
@@ -95,6 +98,28 @@ test("an upgrade with all that is needed is accepted, with a query or another su
     assert(link.head().includes(`\nsec-websocket-protocol: ${subprotocol}`));
     link.tcp.destroy();
   }
+});
+
+test("a server with all the connections it may have closes one more, until another has ended", async () => {
+  await using server = await startTestBackend({ maxConnections: 2 });
+  const links = [openLink(server.url), openLink(server.url)];
+  for (const link of links) {
+    link.tcp.write(toText({}));
+    assertEquals(await link.status(), 101);
+  }
+  const refused = openLink(server.url);
+  refused.tcp.write(toText({}));
+  await refused.ended();
+  assertEquals(refused.head(), "");
+  links[0]?.tcp.destroy();
+  const accepted = await eventually(async () => {
+    const link = openLink(server.url);
+    link.tcp.write(toText({}));
+    await link.decided();
+    assertEquals(link.head().split("\r\n")[0], "http/1.1 101 switching protocols");
+    return link;
+  });
+  for (const { tcp } of [...links, accepted]) tcp.destroy();
 });
 
 test("a plain request for the path of sockets is told so", async () => {
