@@ -9,6 +9,7 @@ import { measureCommits } from "./rows/commits.ts";
 import { measureFanOut } from "./rows/fan_out.ts";
 import { measureFreshReader } from "./rows/fresh_reader.ts";
 import { measureGrowth } from "./rows/growth.ts";
+import { measureHeld } from "./rows/held.ts";
 import { measureHerd } from "./rows/herd.ts";
 import { measureHttp } from "./rows/http.ts";
 import { measureIdle } from "./rows/idle.ts";
@@ -29,11 +30,12 @@ const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
   "stages": measureStages,
   "herd": measureHerd,
   "growth": measureGrowth,
+  "held": measureHeld,
   "peers": measurePeers,
 };
 
-/** What is measured only when it is named, since it needs packages that nothing else does. */
-const onRequest: ReadonlySet<string> = new Set(["peers"]);
+/** What is measured only when it is named, since it needs what not every machine has. */
+const onRequest: ReadonlySet<string> = new Set(["held", "peers"]);
 
 /** Bound of one measure; beyond it something hangs, and the run ends with its children. */
 const maxMs = 90_000;

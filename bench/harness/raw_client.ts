@@ -14,6 +14,8 @@ export interface RawOptions {
   readonly token: string;
   /** Called with each message that brings no reply. */
   readonly onPush?: (message: Buffer) => void;
+  /** Called with each ping of the server, which is answered in any case. */
+  readonly onPing?: () => void;
 }
 
 /** A client with one request outstanding at most. */
@@ -24,7 +26,9 @@ export interface RawClient {
 }
 
 /** Opens a socket and says hello. */
-export async function openSocket({ url, token, onPush }: RawOptions): Promise<RawClient> {
+export async function openSocket(
+  { url, token, onPush, onPing }: RawOptions,
+): Promise<RawClient> {
   const socket = new WebSocket(url.replace(/^http/, "ws") + paths.sync, [subprotocol], {
     perMessageDeflate: false,
   });
@@ -34,6 +38,7 @@ export async function openSocket({ url, token, onPush }: RawOptions): Promise<Ra
   socket.on("close", (code) => {
     if (!ours) throw new Error(`Cannot go on: the socket closed with ${code}`);
   });
+  if (onPing) socket.on("ping", onPing);
   socket.on("message", (data) => {
     // `ws` gives one Buffer a message, as long as its `binaryType` is left alone.
     const message = data as Buffer;

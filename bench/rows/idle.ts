@@ -1,7 +1,7 @@
 /** Memory of the server per idle, authenticated, watching connection against a bare `ws` server. */
 
+import { kibibytesEach, warmUpCount } from "../harness/connection_memory.ts";
 import { startHearth } from "../harness/hearth.ts";
-import { residentBytes } from "../harness/resident_memory.ts";
 import { type Row, toRow } from "../harness/row.ts";
 import { byTurns } from "../harness/statistics.ts";
 import { startWorker } from "../harness/worker.ts";
@@ -9,12 +9,8 @@ import type { BroadcastServer } from "../workers/broadcast_server.ts";
 import type { Crowd, IdleSockets } from "../workers/idle_sockets.ts";
 
 const ledgerCount = 200;
-/** Opened before the first look, so that code and pools are there. */
-const warmUpCount = 200;
 const count = 2000;
 const rounds = 3;
-/** Time for what the opening has left behind to be cleared away, or not. */
-const settleMs = 1500;
 
 /** Measures this row. */
 export async function measureIdle(): Promise<Row[]> {
@@ -35,7 +31,7 @@ async function measureHearth(): Promise<number> {
     const ledger = `bench/idle-${at % ledgerCount}`;
     return { ledger, token: await hearth.token(ledger) };
   }));
-  return await kibibytesEach(hearth.pid, (from, to) => ({
+  return await measure(hearth.pid, (from, to) => ({
     url: hearth.url,
     count: to - from,
     places: places.slice(from, to),
@@ -47,29 +43,13 @@ async function measureBare(): Promise<number> {
     new URL("../workers/broadcast_server.ts", import.meta.url),
   );
   const url = await bare.calls.listen();
-  return await kibibytesEach(bare.pid, (from, to) => ({ url, count: to - from }));
+  return await measure(bare.pid, (from, to) => ({ url, count: to - from }));
 }
 
-/**
- * Fresh processes each time: what one round leaves behind must not help the next.
- *
- * @param crowd those of all connections that are opened together
- */
-async function kibibytesEach(
-  pid: number,
-  crowd: (from: number, to: number) => Crowd,
-): Promise<number> {
+/** Fresh processes each time: what one round leaves behind must not help the next. */
+async function measure(pid: number, crowd: (from: number, to: number) => Crowd): Promise<number> {
   await using clients = startWorker<IdleSockets>(
     new URL("../workers/idle_sockets.ts", import.meta.url),
   );
-  await clients.calls.open(crowd(0, warmUpCount));
-  await pause(settleMs);
-  const before = residentBytes(pid);
-  await clients.calls.open(crowd(warmUpCount, warmUpCount + count));
-  await pause(settleMs);
-  return (residentBytes(pid) - before) / 1024 / count;
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+  return await kibibytesEach({ pid, count, crowd, open: clients.calls.open });
 }
