@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { describeMachine, formatMachine } from "./harness/machine.ts";
 import type { Row } from "./harness/row.ts";
 import { formatTable } from "./harness/table.ts";
+import { measureBus } from "./rows/bus.ts";
 import { measureCommits } from "./rows/commits.ts";
 import { measureFanOut } from "./rows/fan_out.ts";
 import { measureFreshReader } from "./rows/fresh_reader.ts";
@@ -31,11 +32,12 @@ const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
   "herd": measureHerd,
   "growth": measureGrowth,
   "held": measureHeld,
+  "bus": measureBus,
   "peers": measurePeers,
 };
 
 /** What is measured only when it is named, since it needs what not every machine has. */
-const onRequest: ReadonlySet<string> = new Set(["held", "peers"]);
+const onRequest: ReadonlySet<string> = new Set(["held", "bus", "peers"]);
 
 /** Bound of one measure; beyond it something hangs, and the run ends with its children. */
 const maxMs = 90_000;

@@ -25,13 +25,17 @@ export interface HearthOptions {
   readonly log?: "debug" | "warn";
   /** URL of a Postgres database. @default SQLite in a folder of its own */
   readonly database?: string;
+  /** URL of a NATS server that tells other servers on the database. @default through the database */
+  readonly bus?: string;
 }
 
 const script = fileURLToPath(new URL("../../server.ts", import.meta.url));
 const startMs = 60_000;
 
 /** Starts a server and waits until it answers. */
-export async function startHearth({ log = "warn", database }: HearthOptions = {}): Promise<Hearth> {
+export async function startHearth(
+  { log = "warn", database, bus }: HearthOptions = {},
+): Promise<Hearth> {
   const data = makeFolder();
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -42,6 +46,7 @@ export async function startHearth({ log = "warn", database }: HearthOptions = {}
       HEARTH_DATA: data,
       HEARTH_LOG: `json,${log}`,
       DATABASE_URL: database,
+      HEARTH_BUS: bus,
     },
     onLine: (line) => {
       const method = /"method":"(\w+)"/.exec(line)?.[1];
