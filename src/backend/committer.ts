@@ -46,6 +46,10 @@ export function createCommitter(options: CommitterOptions): Committer {
 
 /** Advice to those who are refused: by then a full queue has gone to the disk many times over. */
 const retryAfterMs = 500;
+/** So many batches are on their way at once however little they hold, where the store allows it. */
+const alwaysAtOnce = 2;
+/** So many commits are worth a batch more, when they wait behind those: fewer gain by waiting for others. */
+const worthABatch = 32;
 /** What a commit and each of its parts weigh beside their bytes. */
 const overheadBytes = 256;
 
@@ -69,6 +73,8 @@ class GroupCommitter implements Committer {
   /** Batches on their way. */
   readonly #inFlight = new Set<Promise<void>>();
   #running: Promise<void> | undefined;
+  /** Called when enough wait for a batch more. */
+  #onCrowd: (() => void) | undefined;
   #isClosed = false;
 
   constructor(options: CommitterOptions) {
@@ -88,6 +94,7 @@ class GroupCommitter implements Committer {
     return new Promise((resolve, reject) => {
       this.#queue.push({ commit, bytes, resolve, reject });
       this.#queuedBytes += bytes;
+      if (this.#queue.length === worthABatch) this.#onCrowd?.();
       this.#running ??= this.#run();
     });
   }
@@ -122,9 +129,21 @@ class GroupCommitter implements Committer {
       const batch = this.#commitBatch(this.#takeBatch());
       this.#inFlight.add(batch);
       void batch.then(() => this.#inFlight.delete(batch));
-      while (this.#inFlight.size >= this.#store.batchesAtOnce) await Promise.race(this.#inFlight);
+      while (!this.#hasRoom) {
+        const crowd = Promise.withResolvers<void>();
+        this.#onCrowd = crowd.resolve;
+        await Promise.race([...this.#inFlight, crowd.promise]);
+      }
     }
     this.#running = undefined;
+  }
+
+  /** Whether a batch may begin. */
+  get #hasRoom(): boolean {
+    const { size } = this.#inFlight;
+    const { batchesAtOnce } = this.#store;
+    if (size < Math.min(batchesAtOnce, alwaysAtOnce)) return true;
+    return size < batchesAtOnce && this.#queue.length >= worthABatch;
   }
 
   #takeBatch(): readonly Waiting[] {

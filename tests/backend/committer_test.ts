@@ -39,7 +39,7 @@ describe("createCommitter()", () => {
       committer.commit(putOf("a")),
     ]);
     assertEquals([seqOf(one), seqOf(two)], [1, 1]);
-    assertEquals(two, { kind: "done", seq: 1, fresh: [], keys: [], blobs: [] });
+    assertEquals(two, { kind: "done", seq: 1, fresh: [], keys: [], blobs: [], items: 1 });
     assertEquals(batches, [2]);
   });
 
@@ -146,7 +146,7 @@ describe("createCommitter()", () => {
 
 describe("createCommitter() on a store that takes two batches at once", () => {
   it("has two on their way, and never three", async () => {
-    const { committer, started, end } = setUpTwo();
+    const { committer, started, end } = setUpGated();
     const all = ["a", "b", "c", "d"].map((it) => committer.commit(putOf(it)));
     await turnsOfTheLoop();
     assertEquals(started, ["a", "b"]);
@@ -166,7 +166,7 @@ describe("createCommitter() on a store that takes two batches at once", () => {
   });
 
   it("has no third on its way when it begins anew while one is", async () => {
-    const { committer, started, end } = setUpTwo();
+    const { committer, started, end } = setUpGated();
     const first = committer.commit(putOf("a"));
     await turnsOfTheLoop();
     const others = ["b", "c"].map((it) => committer.commit(putOf(it)));
@@ -181,7 +181,7 @@ describe("createCommitter() on a store that takes two batches at once", () => {
 
   it("tells of what was kept in the order in which batches end, before anybody has an ack", async () => {
     const events: string[] = [];
-    const { committer, end } = setUpTwo({
+    const { committer, end } = setUpGated({
       maxBatch: 2,
       onCommitted: (_, { seq }) => events.push(`told ${seq}`),
     });
@@ -202,7 +202,7 @@ describe("createCommitter() on a store that takes two batches at once", () => {
   it("rejects the commits of the one that fails, and keeps those of the other", async () => {
     const failure = new HearthError("UNAVAILABLE", "Cannot commit: the database took too long");
     for (const failing of ["a", "b"]) {
-      const { committer, started, end } = setUpTwo();
+      const { committer, started, end } = setUpGated();
       const all = Promise.allSettled(["a", "b", "c"].map((it) => committer.commit(putOf(it))));
       await turnsOfTheLoop();
       for (const it of ["a", "b"]) end(it, it === failing ? failure : undefined);
@@ -220,7 +220,7 @@ describe("createCommitter() on a store that takes two batches at once", () => {
   it("ends when both have ended, whichever does first", async () => {
     for (const order of [["a", "b"], ["b", "a"]]) {
       const [first = "", last = ""] = order;
-      const { committer, end } = setUpTwo();
+      const { committer, end } = setUpGated();
       const all = ["a", "b"].map((it) => committer.commit(putOf(it)));
       await turnsOfTheLoop();
       let hasEnded = false;
@@ -236,13 +236,54 @@ describe("createCommitter() on a store that takes two batches at once", () => {
   });
 });
 
+describe("createCommitter() on a store that takes several batches at once", () => {
+  it("has a third on its way once many wait, and never more than the store takes", async () => {
+    const { committer, started, end } = setUpGated({ maxBatch: 100 }, 3);
+    const all: Promise<Outcome>[] = [];
+    const add = async (prefix: string, count: number) => {
+      for (let at = 0; at < count; at++) all.push(committer.commit(putOf(`${prefix}${at}`)));
+      await turnsOfTheLoop();
+    };
+    await add("a", 1);
+    await add("b", 1);
+    await add("c", 31);
+    assertEquals(started, ["a0", "b0"]);
+    await add("d", 1);
+    assertEquals(started, ["a0", "b0", "c0"]);
+    await add("e", 64);
+    assertEquals(started, ["a0", "b0", "c0"]);
+    end("a0");
+    await turnsOfTheLoop();
+    assertEquals(started, ["a0", "b0", "c0", "e0"]);
+    for (const it of ["b0", "c0", "e0"]) end(it);
+    const seqs = (await Promise.all(all)).map(seqOf);
+    assertEquals(seqs, Array.from({ length: 98 }, (_, at) => at + 1));
+  });
+
+  it("lets few wait behind two, also when more than two have been on their way", async () => {
+    const { committer, started, end } = setUpGated({ maxBatch: 20 }, 4);
+    const all = Array.from({ length: 80 }, (_, at) => committer.commit(putOf(`${at}`)));
+    await turnsOfTheLoop();
+    // The last twenty are too few for a fourth.
+    assertEquals(started, ["0", "20", "40"]);
+    end("0");
+    await turnsOfTheLoop();
+    assertEquals(started, ["0", "20", "40"]);
+    end("20");
+    await turnsOfTheLoop();
+    assertEquals(started, ["0", "20", "40", "60"]);
+    for (const it of ["40", "60"]) end(it);
+    assertEquals((await Promise.all(all)).map(seqOf), Array.from(all, (_, at) => at + 1));
+  });
+});
+
 /** Lets everything happen that waits for nothing from outside. */
 async function turnsOfTheLoop(): Promise<void> {
   for (let turn = 0; turn < 5; turn++) await setImmediate();
 }
 
 /** A committer of single commits, unless told otherwise, on a store that ends a batch when told so. */
-function setUpTwo(options: Omit<CommitterOptions, "store"> = {}) {
+function setUpGated(options: Omit<CommitterOptions, "store"> = {}, batchesAtOnce = 2) {
   const store = createMemoryMetaStore();
   const started: string[] = [];
   const ends = new Map<string, PromiseWithResolvers<void>>();
@@ -263,7 +304,7 @@ function setUpTwo(options: Omit<CommitterOptions, "store"> = {}) {
   const committer = createCommitter({
     maxBatch: 1,
     ...options,
-    store: { batchesAtOnce: 2, commit },
+    store: { batchesAtOnce, commit },
   });
   return { committer, started, end };
 }

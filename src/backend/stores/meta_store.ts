@@ -124,8 +124,9 @@ export interface MetaStore extends AsyncDisposable {
   /** Names this history: it changes whenever what was acknowledged may have been undone. */
   readonly epoch: string;
   /**
-   * How many calls of `commit` may be on their way at once without one making another slower. Calls
-   * that touch the same ledger end in the order in which they began, and so do their `seq`s.
+   * How many large calls of `commit` may be on their way at once, so that no part of the database's way
+   * stands idle; small ones gain by being fewer. Calls that touch the same ledger end in the order in
+   * which they began, and so do their `seq`s.
    */
   readonly batchesAtOnce: number;
 

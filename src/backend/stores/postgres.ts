@@ -94,7 +94,7 @@ interface Parts {
 
 class PostgresStore implements MetaStore {
   readonly epoch: string;
-  readonly batchesAtOnce = 2;
+  readonly batchesAtOnce = 6;
   readonly #repeat: RepeatOptions;
   readonly #lane: Lane;
   readonly #writer: Writer;
