@@ -260,13 +260,10 @@ class SqliteStore implements MetaStore {
   }
 
   #findBlob(ledger: number, { store, cid }: BlobRef, bytes: boolean): StoredBlob | undefined {
-    const row = this.#sql.findBlob.get(ledger, store, cid);
+    const row = (bytes ? this.#sql.readBlob : this.#sql.findBlob).get(ledger, store, cid);
     if (!row) return undefined;
     const found = { store, cid, digest: bytesOf(row, "digest"), size: integerOf(row, "size") };
-    const content = bytes ? this.#sql.findBytes.get(integerOf(row, "id")) : undefined;
-    return content && content["bytes"] !== null
-      ? { ...found, bytes: bytesOf(content, "bytes") }
-      : found;
+    return bytes && row["bytes"] !== null ? { ...found, bytes: bytesOf(row, "bytes") } : found;
   }
 
   #walVersion(key: WalKey): number {

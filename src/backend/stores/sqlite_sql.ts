@@ -46,8 +46,8 @@ export const sql = {
 
   findBlob: `
     select id, digest, size from blob where ledger = ? and store = ? and cid = ?`,
-  findBytes: `
-    select bytes from blob where id = ?`,
+  readBlob: `
+    select digest, size, bytes from blob where ledger = ? and store = ? and cid = ?`,
   insertBlob: `
     insert into blob (ledger, store, cid, digest, size, bytes) values (?, ?, ?, ?, ?, ?)`,
   insertListing: `
