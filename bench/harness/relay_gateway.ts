@@ -15,7 +15,8 @@ import type {
 } from "@fireproof/core-types-blockstore";
 import { exportKeys, importKeys } from "../../src/gateway/keys.ts";
 import { toEvent, toMeta } from "../../src/gateway/metas.ts";
-import { decodeValues, encodeValue } from "../../src/protocol/codec.ts";
+import { decodeValues } from "../../src/protocol/decode.ts";
+import { encodeValue } from "../../src/protocol/encode.ts";
 import type { Meta } from "../../src/protocol/model.ts";
 import { openPlainSocket, writerPath } from "./plain_socket.ts";
 

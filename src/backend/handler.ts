@@ -2,7 +2,7 @@
 
 import type { Clock } from "../base/clock.ts";
 import type { Limits } from "../protocol/limits.ts";
-import type { Encoded } from "../protocol/codec.ts";
+import type { Encoded } from "../protocol/encode.ts";
 import type { MethodName, methods, Params, Result } from "../protocol/methods.ts";
 import type { Deep } from "../protocol/model.ts";
 import type { Verify } from "../sts/verify.ts";

@@ -8,7 +8,7 @@
  * same as if it had read alone.
  */
 
-import { Encoded } from "../protocol/codec.ts";
+import { Encoded } from "../protocol/encode.ts";
 import { encodeNotification } from "../protocol/frames.ts";
 import type { Changes } from "../protocol/model.ts";
 import {

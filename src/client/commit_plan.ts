@@ -1,6 +1,6 @@
 /** Cuts a commit into messages that the server takes, of which the last one makes it visible. */
 
-import { encodeValue } from "../protocol/codec.ts";
+import { encodedLength } from "../protocol/encode.ts";
 import { type Limits, maxListItems } from "../protocol/limits.ts";
 import type { CommitParams } from "../protocol/method_table.ts";
 import type { BlobUpload } from "../protocol/model.ts";
@@ -31,8 +31,8 @@ export function blobFrameBytes(blob: BlobUpload): number {
 export function planCommits(commit: CommitParams, messageBytes: number): CommitParams[] {
   const { ledger, keys, blobs = [], ...rest } = commit;
   const room = messageBytes - frameBytes;
-  const keyBytes = encodeValue(keys ?? []).length;
-  const lastBytes = keyBytes + encodeValue(rest).length;
+  const keyBytes = encodedLength(keys ?? []);
+  const lastBytes = keyBytes + encodedLength(rest);
 
   const plan: CommitParams[] = [];
   let part: BlobUpload[] = [];

@@ -1,5 +1,7 @@
 /** The one spelling of a content identifier that Hearth accepts: CIDv1, base32 lower case, sha2-256. */
 
+import { equalBytes } from "../base/bytes.ts";
+
 const alphabet = "abcdefghijklmnopqrstuvwxyz234567";
 const noValue = 0xff;
 const sha256Code = 0x12;
@@ -21,19 +23,32 @@ export interface ParsedCid {
  * data in the name.
  */
 export function parseCid(text: string): ParsedCid | undefined {
-  const bytes = fromBase32(text);
-  if (bytes?.[0] !== 1) return undefined;
-  const codec = readVarint(bytes, 1);
-  if (!codec) return undefined;
-  const head = codec.next;
-  if (bytes[head] !== sha256Code || bytes[head + 1] !== digestLength) return undefined;
-  const digest = bytes.subarray(head + 2);
-  return digest.length === digestLength ? { codec: codec.value, digest } : undefined;
+  const head = readHead(text);
+  return head &&
+    { codec: head.codec, digest: scratch.slice(head.length, head.length + digestLength) };
 }
 
 /** Whether a text is a CID that Hearth accepts. */
 export function isCid(text: string): boolean {
-  return parseCid(text) !== undefined;
+  return readHead(text) !== undefined;
+}
+
+/** Whether a text is the CID of content with this digest. */
+export function namesDigest(text: string, digest: Uint8Array): boolean {
+  const head = readHead(text);
+  return head !== undefined &&
+    equalBytes(digest, scratch.subarray(head.length, head.length + digestLength));
+}
+
+/** Reads a CID into `scratch`; gives its codec, and how many bytes are before its digest. */
+function readHead(text: string): { readonly codec: number; readonly length: number } | undefined {
+  const length = readBase32(text);
+  if (length === undefined || scratch[0] !== 1) return undefined;
+  const codec = readVarint(scratch, 1);
+  if (!codec) return undefined;
+  const head = codec.next;
+  if (scratch[head] !== sha256Code || scratch[head + 1] !== digestLength) return undefined;
+  return length === head + 2 + digestLength ? { codec: codec.value, length: head + 2 } : undefined;
 }
 
 /** Writes the CID of content with this codec and sha2-256 digest. */
@@ -84,9 +99,15 @@ const values = Uint8Array.from({ length: 128 }, (_, code) => {
   return at < 0 ? noValue : at;
 });
 
-function fromBase32(text: string): Uint8Array | undefined {
+/**
+ * Where the bytes of a CID are put while it is looked at: an array for each costs Deno more than all
+ * the rest.
+ */
+const scratch = new Uint8Array(Math.floor((maxLength - 1) * 5 / 8));
+
+/** Reads a text into `scratch`; gives how many bytes it is. */
+function readBase32(text: string): number | undefined {
   if (text[0] !== "b" || text.length > maxLength) return undefined;
-  const bytes = new Uint8Array(Math.floor((text.length - 1) * 5 / 8));
   let buffer = 0;
   let bits = 0;
   let at = 0;
@@ -97,10 +118,10 @@ function fromBase32(text: string): Uint8Array | undefined {
     bits += 5;
     if (bits >= 8) {
       bits -= 8;
-      bytes[at++] = buffer >>> bits;
+      scratch[at++] = buffer >>> bits;
       buffer &= (1 << bits) - 1;
     }
   }
   // Left-over bits must be zero and fewer than a character, or two texts would name one CID.
-  return bits < 5 && buffer === 0 ? bytes : undefined;
+  return bits < 5 && buffer === 0 ? at : undefined;
 }

@@ -5,9 +5,9 @@
 
 import * as v from "valibot";
 import { joinBytes } from "../base/bytes.ts";
-import { decodeValues, Encoded, encodeList, encodeValue } from "./codec.ts";
+import { type DecodeLimits, decodeValues } from "./decode.ts";
+import { Encoded, encodeList, encodeValue } from "./encode.ts";
 import { type Code, codes, type ErrorDetails, HearthError, type Retry } from "./errors.ts";
-import type { GuardLimits } from "./guard.ts";
 import { blobRefSchema, countSchema } from "./model.ts";
 
 /** Asks for something; `id` is the caller's own and comes back in the reply. */
@@ -44,8 +44,8 @@ export interface WireError {
   readonly details?: ErrorDetails | undefined;
 }
 
-const id = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(0xffff_ffff));
-const method = v.pipe(v.string(), v.maxLength(64));
+const maxId = 0xffff_ffff;
+const maxMethodLength = 64;
 
 const wireError = v.object({
   code: v.string(),
@@ -58,10 +58,6 @@ const wireError = v.object({
     id: v.optional(v.string()),
   })),
 });
-
-const requestSchema = v.strictTuple([v.literal(0), id, method, v.unknown()]);
-const replySchema = v.strictTuple([v.literal(1), id, v.nullable(wireError), v.unknown()]);
-const notificationSchema = v.strictTuple([v.literal(2), method, v.unknown()]);
 
 /** Encodes a request. */
 export function encodeRequest(
@@ -94,35 +90,33 @@ export function encodeNotification(method: string, params: unknown): Uint8Array<
  *
  * @throws {HearthError} `BAD_FRAME` when any part of the message is not a frame
  */
-export function decodeFrames(message: Uint8Array, limits?: GuardLimits): Frame[] {
+export function decodeFrames(message: Uint8Array, limits?: DecodeLimits): Frame[] {
   return decodeValues(message, limits).map(toFrame);
 }
 
 function toFrame(value: unknown): Frame {
-  // The length is checked here, since for the schemas an unknown last value may be missing.
   const parts: readonly unknown[] = Array.isArray(value) ? value : [];
-  const kind = parts.length === (parts[0] === 2 ? 3 : 4) ? parts[0] : undefined;
-  const options = { abortEarly: true };
-  if (kind === 0) {
-    const parsed = v.safeParse(requestSchema, value, options);
-    if (parsed.success) {
-      const [, id, method, params] = parsed.output;
-      return { kind: "request", id, method, params };
-    }
-  } else if (kind === 1) {
-    const parsed = v.safeParse(replySchema, value, options);
-    if (parsed.success) {
-      const [, id, error, result] = parsed.output;
-      return { kind: "reply", id, error, result };
-    }
-  } else if (kind === 2) {
-    const parsed = v.safeParse(notificationSchema, value, options);
-    if (parsed.success) {
-      const [, method, params] = parsed.output;
-      return { kind: "notification", method, params };
-    }
+  if (parts.length === 4 && parts[0] === 0) {
+    const [, id, method, params] = parts;
+    if (isId(id) && isMethod(method)) return { kind: "request", id, method, params };
+  } else if (parts.length === 4 && parts[0] === 1) {
+    const [, id, error, result] = parts;
+    if (isId(id) && error === null) return { kind: "reply", id, error, result };
+    const parsed = v.safeParse(wireError, error, { abortEarly: true });
+    if (isId(id) && parsed.success) return { kind: "reply", id, error: parsed.output, result };
+  } else if (parts.length === 3 && parts[0] === 2) {
+    const [, method, params] = parts;
+    if (isMethod(method)) return { kind: "notification", method, params };
   }
   throw new HearthError("BAD_FRAME", "Cannot read message: a value in it is no frame");
+}
+
+function isId(value: unknown): value is number {
+  return Number.isInteger(value) && Number(value) >= 0 && Number(value) <= maxId;
+}
+
+function isMethod(value: unknown): value is string {
+  return typeof value === "string" && value.length <= maxMethodLength;
 }
 
 /** Turns an error off the wire back into the error that the other side threw. */

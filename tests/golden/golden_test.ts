@@ -2,7 +2,8 @@
 
 import { test } from "node:test";
 import { assert, assertEquals } from "#assert";
-import { decodeValues, encodeValue } from "../../src/protocol/codec.ts";
+import { decodeValues } from "../../src/protocol/decode.ts";
+import { encodeValue } from "../../src/protocol/encode.ts";
 import { decodeFrames, joinFrames, toHearthError } from "../../src/protocol/frames.ts";
 import {
   isMethodName,

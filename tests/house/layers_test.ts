@@ -26,7 +26,6 @@ const runtimeFree = ["base", "protocol", "transport", "client", "gateway"];
 
 /** Where each third party lives: a room, or one file of it. */
 const homes: Readonly<Record<string, readonly string[]>> = {
-  "@msgpack/msgpack": ["src/protocol/codec.ts"],
   valibot: ["src/protocol/", "src/sts/", "src/backend/", "src/config.ts"],
   jose: ["src/sts/"],
   aws4fetch: ["src/backend/stores/s3_client.ts"],

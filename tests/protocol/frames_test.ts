@@ -2,7 +2,7 @@
 
 import { test } from "node:test";
 import { assert, assertEquals } from "#assert";
-import { Encoded } from "../../src/protocol/codec.ts";
+import { Encoded } from "../../src/protocol/encode.ts";
 import { codes, HearthError } from "../../src/protocol/errors.ts";
 import {
   decodeFrames,

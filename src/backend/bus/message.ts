@@ -1,7 +1,8 @@
 /** What travels on the bus: bounded messages of MessagePack, parsed at the door. */
 
 import * as v from "valibot";
-import { decodeValues, encodeValue } from "../../protocol/codec.ts";
+import { decodeValues } from "../../protocol/decode.ts";
+import { encodedLength, encodeValue } from "../../protocol/encode.ts";
 import { bytesUpTo, countSchema, ledgerSchema } from "../../protocol/model.ts";
 import { maxTellBytes } from "../../protocol/limits.ts";
 import type { BusTold, Hint } from "./bus.ts";
@@ -40,7 +41,7 @@ const lengthBytes = 8;
 
 /** Encodes a batch in as many messages as it takes; each is `maxBytes` long at most. */
 export function encodeBatch(instance: string, batch: Batch, maxBytes: number): EncodedBatch {
-  const room = maxBytes - encodeValue({ instance, hints: [], told: [] }).length - lengthBytes;
+  const room = maxBytes - encodedLength({ instance, hints: [], told: [] }) - lengthBytes;
   const hints = pack(batch.hints.map(({ ledger, seq, keys = false }) => [ledger, seq, keys]), room);
   const told = pack(batch.told.map(({ ledger, from, body }) => [ledger, from, body]), room);
   return {
@@ -71,7 +72,7 @@ export function decodeMessage(bytes: Uint8Array): BusMessage | undefined {
       beat,
     };
   } catch {
-    // The guard has refused the bytes: whatever is wrong with them, they are none of ours.
+    // The decoder has refused the bytes: whatever is wrong with them, they are none of ours.
     return undefined;
   }
 }
@@ -82,7 +83,7 @@ function pack(items: readonly unknown[], room: number) {
   let left = 0;
   let dropped = 0;
   for (const item of items) {
-    const { length } = encodeValue(item);
+    const length = encodedLength(item);
     if (length > room) {
       dropped++;
       continue;

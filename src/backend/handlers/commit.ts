@@ -1,11 +1,12 @@
 /** `commit`: blobs, metas and keys in one atomic, idempotent, durable step. */
 
-import { hash } from "node:crypto";
-import { parseCid } from "../../protocol/cid.ts";
+import { equalBytes } from "../../base/bytes.ts";
+import { namesDigest } from "../../protocol/cid.ts";
 import { formatCursor } from "../../protocol/cursor.ts";
 import { HearthError } from "../../protocol/errors.ts";
 import type { BlobRef, BlobUpload, Meta } from "../../protocol/model.ts";
 import type { Handler, Services } from "../handler.ts";
+import { sha256 } from "../sha256.ts";
 import { maxDatabaseBlobBytes } from "../stores/blob_store.ts";
 import type { LedgerId, NewBlob } from "../stores/meta_store.ts";
 import { namesBeyond } from "./refs.ts";
@@ -20,8 +21,9 @@ export const commit: Handler<"commit"> = async (services, params) => {
     const blob = toNewBlob(services, ledger, upload);
     (blob.bytes ? inline : uploaded).push(blob);
   }
-  const found = await findUploads(services, ledger, uploaded);
-  await storeLarge(services, ledger, inline.filter(isLarge));
+  const found = uploaded.length > 0 ? await findUploads(services, ledger, uploaded) : uploaded;
+  const large = inline.filter(isLarge);
+  if (large.length > 0) await storeLarge(services, ledger, large);
   const blobs = [...found, ...inline.map((it) => isLarge(it) ? { ...it, bytes: undefined } : it)];
   const outcome = await services.committer.commit({
     ledger,
@@ -43,8 +45,7 @@ export const commit: Handler<"commit"> = async (services, params) => {
 };
 
 function checkMeta(ledger: LedgerId, { cid, data }: Meta): void {
-  const digest = parseCid(cid)?.digest;
-  if (digest && sha256(data).equals(digest)) return;
+  if (namesDigest(cid, sha256(data))) return;
   throw new HearthError(
     "DIGEST_MISMATCH",
     `Cannot commit to "${ledger}": the data of meta ${cid} has another digest`,
@@ -65,13 +66,13 @@ function toNewBlob({ limits }: Services, ledger: LedgerId, upload: BlobUpload): 
     );
   }
   const actual = sha256(bytes);
-  if ((size !== undefined && size !== bytes.length) || (digest && !actual.equals(digest))) {
+  if ((size !== undefined && size !== bytes.length) || (digest && !equalBytes(actual, digest))) {
     throw new HearthError(
       "DIGEST_MISMATCH",
       `Cannot commit to "${ledger}": blob ${cid} is not what its digest and size say`,
     );
   }
-  return { store, cid, digest: new Uint8Array(actual), size: bytes.length, bytes };
+  return { store, cid, digest: actual, size: bytes.length, bytes };
 }
 
 /**
@@ -84,7 +85,6 @@ async function findUploads(
   ledger: LedgerId,
   uploads: readonly NewBlob[],
 ): Promise<NewBlob[]> {
-  if (uploads.length === 0) return [];
   const stored = await Promise.all(
     uploads.map(({ store, cid, digest, size }) => {
       const key = { ledger, store, cid, digest, size };
@@ -126,8 +126,4 @@ function missingBlobs(ledger: LedgerId, blobs: readonly BlobRef[]): HearthError 
 
 async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   yield bytes;
-}
-
-function sha256(bytes: Uint8Array) {
-  return hash("sha256", bytes, "buffer");
 }

@@ -1,10 +1,10 @@
-/** No bytes get past the guard but whole, bounded, plain MessagePack. */
+/** Nothing gets past the decoder but whole, bounded, plain MessagePack. */
 
 import { test } from "node:test";
 import { assert, assertEquals, assertStringIncludes, assertThrows } from "#assert";
 import { HearthError } from "../../src/protocol/errors.ts";
 import { decodeFrames, encodeNotification, encodeRequest } from "../../src/protocol/frames.ts";
-import { guardMessage } from "../../src/protocol/guard.ts";
+import { decodeValues } from "../../src/protocol/decode.ts";
 import { fromHex, toHex } from "../hex.ts";
 import { seededRandom, testSeed } from "../random.ts";
 import { hostileMessages, noticeHead } from "./hostile.ts";
@@ -68,17 +68,17 @@ test("a message cut at any byte is refused", () => {
   }
 });
 
-test("guardMessage() counts every value of a message, keys and frames included", () => {
+test("decodeValues() counts every value of a message, keys and frames included", () => {
   const message = encodeNotification("x", { a: 1, b: [2, 3] });
   // The frame, 2, "x", the map, its two keys, 1, the list, 2 and 3.
-  guardMessage(message, { maxItems: 10 });
-  const error = assertThrows(() => guardMessage(message, { maxItems: 9 }));
+  decodeValues(message, { maxItems: 10 });
+  const error = assertThrows(() => decodeValues(message, { maxItems: 9 }));
   assertStringIncludes(error.message, "too many values");
 });
 
-test("guardMessage() reads only its own part of a larger buffer", () => {
+test("decodeValues() reads only its own part of a larger buffer", () => {
   const buffer = new Uint8Array([0xc1, ...fromHex(`${noticeHead}cb3ff0000000000000`), 0xc1]);
-  guardMessage(buffer.subarray(1, buffer.length - 1));
+  decodeValues(buffer.subarray(1, buffer.length - 1));
 });
 
 test("decodeFrames() gives frames or BAD_FRAME for any bytes, and nothing else happens", () => {
