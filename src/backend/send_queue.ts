@@ -30,6 +30,14 @@ export interface SendQueueOptions {
 /** How often a backlog is looked at: Bun's sockets do not tell when they have drained. */
 const lookMs = 10;
 
+/**
+ * Largest message that is joined of several frames. Each value of a frame has a byte at least, so that
+ * such a message never has more values than a receiver may take (65,536).
+ */
+const maxJoinedBytes = 64 << 10;
+/** Most that a WebSocket adds to a message. */
+const headBytes = 10;
+
 /** The frames of one connection on their way out. */
 export class SendQueue {
   readonly #outlet: Outlet;
@@ -38,6 +46,11 @@ export class SendQueue {
   readonly #busyBytes: number;
   #frames: Uint8Array[] = [];
   #frameBytes = 0;
+  /**
+   * Most that {@linkcode bytes} can be: what it was at the last look, and all that came since. To ask
+   * the socket costs more than a push, so that it is asked only when this comes to a bound.
+   */
+  #atMost = 0;
   /** Bytes of the answers in the queue: they were asked for, so they are not held against it. */
   #answerBytes = 0;
   readonly #turn: FlushTurn;
@@ -63,7 +76,7 @@ export class SendQueue {
 
   /** Whether new work should wait. */
   get busy(): boolean {
-    return this.bytes > this.#busyBytes;
+    return this.#look() > this.#busyBytes;
   }
 
   /**
@@ -79,7 +92,8 @@ export class SendQueue {
   /** Sends what happens by itself. A connection that does not keep up is given up: `onFull`. */
   push(frame: Uint8Array): void {
     if (this.#full) return;
-    const { bytes } = this;
+    const isClose = this.#atMost + frame.length > Math.min(this.#busyBytes, this.#maxBytes);
+    const bytes = isClose ? this.#look() : this.#atMost;
     if (bytes <= this.#busyBytes) this.#answerBytes = 0;
     if (bytes + frame.length <= this.#maxBytes + this.#answerBytes) return this.#add(frame);
     // A frame that finds nothing waiting is sent whatever its size: it cannot be had in parts.
@@ -106,7 +120,11 @@ export class SendQueue {
     this.#frameBytes = 0;
     const outlet = this.#outlet;
     // One that is closing takes nothing more: its client resumes by cursor.
-    if (outlet.readyState === outlet.OPEN) outlet.send(joinFrames(frames));
+    if (outlet.readyState !== outlet.OPEN) return;
+    for (const message of toMessages(frames)) {
+      this.#atMost += headBytes;
+      outlet.send(message);
+    }
   }
 
   /** Forgets what waits: the connection has ended. */
@@ -117,12 +135,35 @@ export class SendQueue {
     this.#end?.abort();
   }
 
+  #look(): number {
+    return this.#atMost = this.bytes;
+  }
+
   #add(frame: Uint8Array): void {
     this.#frames.push(frame);
     this.#frameBytes += frame.length;
+    this.#atMost += frame.length;
     // Frames of one turn of the loop leave as one message: a group commit answers many at once.
     if (this.#asked) return;
     this.#asked = true;
     this.#turn.ask(this);
   }
+}
+
+/** Puts frames that follow each other into as few messages as may be. */
+function toMessages(frames: readonly Uint8Array[]): readonly Uint8Array[] {
+  if (frames.length === 1) return frames;
+  const messages: Uint8Array[] = [];
+  let from = 0;
+  let bytes = 0;
+  frames.forEach((frame, at) => {
+    if (at > from && bytes + frame.length > maxJoinedBytes) {
+      messages.push(joinFrames(frames.slice(from, at)));
+      from = at;
+      bytes = 0;
+    }
+    bytes += frame.length;
+  });
+  messages.push(joinFrames(frames.slice(from)));
+  return messages;
 }

@@ -47,6 +47,26 @@ test("frames of one turn leave as one message", async () => {
   assertEquals(decodeFrames(sent[0] ?? new Uint8Array()).length, 3);
 });
 
+test("a message that is joined has no more values than a receiver may take", () => {
+  const { queue, sent } = makeQueue({ maxBytes: 1 << 20 });
+  const sizes = [30_000, 30_000, 30_000, 100_000, 10, 20];
+  for (const size of sizes) queue.push(frame(size));
+  queue.flush();
+  assertEquals(sent.map((message) => decodeFrames(message).length), [2, 1, 1, 2]);
+});
+
+test("what has left the socket makes room, however much came before", () => {
+  const { queue, outlet, isFull } = makeQueue({ maxBytes: 300 });
+  for (let at = 0; at < 20; at++) {
+    queue.push(frame(100));
+    queue.flush();
+  }
+  assertEquals(isFull(), 0);
+  outlet.bufferedAmount = 290;
+  queue.push(frame(100));
+  assertEquals(isFull(), 1);
+});
+
 test("pushes beyond the bound end the connection once, and nothing is sent past the gap", () => {
   const { queue, sent, isFull } = makeQueue({ maxBytes: 300 });
   for (let at = 0; at < 10; at++) queue.push(frame(80));
