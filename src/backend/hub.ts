@@ -36,10 +36,36 @@ export interface Listener {
 /** Blobs of a commit travel with its notification up to this sum, so that readers need not ask. */
 const maxBlobBytes = 64 << 10;
 
+/** Commits of one turn travel in one notification up to this sum; a larger one travels alone. */
+const maxGatheredBytes = 64 << 10;
+
+/** What a CID takes with the name of its field. */
+const refBytes = 80;
+
+/** What a notification brings. */
+interface Content {
+  readonly metas: readonly Meta[];
+  readonly keys: readonly string[];
+  readonly blobs: readonly BlobAnswer[];
+  readonly more?: boolean;
+}
+
+/** Commits of one turn, each of which follows the one before. */
+interface Gathered {
+  readonly after: number;
+  seq: number;
+  bytes: number;
+  readonly metas: Meta[];
+  readonly keys: string[];
+  readonly blobs: BlobAnswer[];
+}
+
 /** The listeners of all ledgers. It is as large as the connections allow: each bounds its watches. */
 export class Hub {
   readonly #epoch: string;
   readonly #listeners = new Map<LedgerId, Set<Listener>>();
+  /** What this turn has published and not told yet. */
+  readonly #gathered = new Map<LedgerId, Gathered>();
 
   constructor(epoch: string) {
     this.#epoch = epoch;
@@ -76,10 +102,34 @@ export class Hub {
     return lowest;
   }
 
-  /** Publishes a commit; called in the order in which commits of a ledger became durable. */
+  /**
+   * Publishes a commit; called in the order in which commits of a ledger became durable. Those of one
+   * batch are told together, before anybody awaits their answers: a thousand watchers of sixteen
+   * commits then take one notification each.
+   */
   publish({ ledger }: Commit, { seq, fresh, keys, blobs }: Done): void {
     if (fresh.length === 0 && keys.length === 0) return;
-    this.#emit(ledger, seq - fresh.length, seq, { metas: fresh, keys, blobs: toRide(blobs) });
+    if (!this.has(ledger)) return;
+    // Keys that come alone are heard of by themselves: who lags must know that no meta follows them.
+    if (fresh.length === 0) return this.publishKeys(ledger, seq, keys);
+    const after = seq - fresh.length;
+    const riding = toRide(blobs);
+    const bytes = weigh(fresh, keys, riding);
+    let gathered = this.#gathered.get(ledger);
+    if (gathered && (gathered.seq !== after || gathered.bytes + bytes > maxGatheredBytes)) {
+      this.#emitGathered(ledger);
+      gathered = undefined;
+    }
+    if (!gathered) {
+      if (this.#gathered.size === 0) queueMicrotask(() => this.#emitAllGathered());
+      gathered = { after, seq, bytes: 0, metas: [], keys: [], blobs: [] };
+      this.#gathered.set(ledger, gathered);
+    }
+    gathered.seq = seq;
+    gathered.bytes += bytes;
+    gathered.metas.push(...fresh);
+    gathered.keys.push(...keys);
+    gathered.blobs.push(...riding);
   }
 
   /** Publishes the heads after metas were taken out of them. */
@@ -99,6 +149,7 @@ export class Hub {
 
   /** Tells all listeners how far a ledger goes. */
   moved(ledger: LedgerId, seq: number): void {
+    this.#emitGathered(ledger);
     for (const listener of this.#listeners.get(ledger) ?? []) listener.onMoved(seq);
   }
 
@@ -115,17 +166,23 @@ export class Hub {
     }
   }
 
-  #emit(
-    ledger: LedgerId,
-    after: number | undefined,
-    seq: number,
-    content: {
-      readonly metas: readonly Meta[];
-      readonly keys: readonly string[];
-      readonly blobs: readonly BlobAnswer[];
-      readonly more?: boolean;
-    },
-  ): void {
+  #emitAllGathered(): void {
+    for (const ledger of this.#gathered.keys()) this.#emitGathered(ledger);
+  }
+
+  #emitGathered(ledger: LedgerId): void {
+    const gathered = this.#gathered.get(ledger);
+    if (!gathered) return;
+    this.#gathered.delete(ledger);
+    this.#send(ledger, gathered.after, gathered.seq, gathered);
+  }
+
+  #emit(ledger: LedgerId, after: number | undefined, seq: number, content: Content): void {
+    this.#emitGathered(ledger);
+    this.#send(ledger, after, seq, content);
+  }
+
+  #send(ledger: LedgerId, after: number | undefined, seq: number, content: Content): void {
     const listeners = this.#listeners.get(ledger);
     if (!listeners) return;
     const epoch = this.#epoch;
@@ -141,6 +198,21 @@ export class Hub {
     });
     for (const listener of listeners) listener.onChange({ after, seq, frame });
   }
+}
+
+/** About the bytes that these take in a notification. */
+function weigh(
+  metas: readonly Meta[],
+  keys: readonly string[],
+  blobs: readonly BlobAnswer[],
+): number {
+  let bytes = 0;
+  for (const { data, parents, blobs } of metas) {
+    bytes += data.length + refBytes * (1 + parents.length + blobs.length);
+  }
+  for (const key of keys) bytes += key.length;
+  for (const { size } of blobs) bytes += size + 2 * refBytes;
+  return bytes;
 }
 
 /** Those of the blobs that travel with their notification. */
