@@ -38,14 +38,20 @@ interface Message {
 
 const protocol = "relay:";
 
-/** Connects this process, which may attach one database, to a relay. */
+/**
+ * Connects this process, which may attach one database, to a relay. All must be connected before one
+ * of them attaches: what is lost is lost for good, and a history of two heads is walked whole for
+ * each commit.
+ */
 export async function openRelay(url: string): Promise<Relay> {
   const from = crypto.randomUUID();
   /** Emptied by nobody: a run makes a few hundred. */
   const cars = new Map<string, Uint8Array>();
   let unsent: { readonly cid: string; readonly bytes: Uint8Array }[] = [];
   let areKeysSent = false;
-  let receive: (message: Message) => Promise<void> = () => Promise.resolve();
+  /** What comes before the database listens; after that it is taken at once. */
+  const early: Message[] = [];
+  let receive = (message: Message): Promise<void> => Promise.resolve(void early.push(message));
 
   const writer = await openPlainSocket(url + writerPath, () => {});
   await openPlainSocket(url, (bytes: Buffer) => {
@@ -63,14 +69,15 @@ export async function openRelay(url: string): Promise<Relay> {
     destroy: () => done(undefined),
     getPlain: () => Promise.resolve(Result.Err(new NotFoundError("nothing is kept"))),
 
-    subscribe({ loader }, _url, callback) {
+    async subscribe({ loader }, _url, callback) {
       receive = async ({ cars: arrived, metas, keys }) => {
         for (const { cid, bytes } of arrived) cars.set(cid, bytes);
         await importKeys(loader, keys);
         const payload = await Promise.all(metas.map((meta) => toEvent(loader.sthis, meta)));
         await callback({ type: "meta", payload });
       };
-      return done(() => {});
+      for (const message of early) await receive(message);
+      return await done(() => {});
     },
 
     get<S>(_ctx: SerdeGatewayCtx, url: URI) {

@@ -93,8 +93,12 @@ async function openPair(attached: Attached): Promise<Pair> {
     writer.calls.open({ name: "writer", attached }),
     reader.calls.open({ name: "reader", attached }),
   ]);
-  // Fireproof says nothing of the first content that a database takes from elsewhere.
-  await reader.calls.put({ id: "first" });
+  for (const { calls } of [writer, reader]) await calls.attach();
+  // Fireproof says nothing of the first content that a database takes from elsewhere. And both must
+  // have all that the other has: two heads that are never joined make each put dearer than the last.
+  await writer.calls.put({ id: "first of the writer" });
+  await reader.calls.put({ id: "first of the reader" });
+  await writer.calls.heard({ id: "first of the reader" });
   let putCount = 0;
   return {
     writer,

@@ -1,8 +1,8 @@
 /** One real Fireproof database in memory, attached: when it was written to, when it heard. */
 
 import { type Database, fireproof } from "@fireproof/core";
-import { toHearth } from "../../mod.ts";
-import { openRelay } from "../harness/relay_gateway.ts";
+import { type Hearth, toHearth } from "../../mod.ts";
+import { openRelay, type Relay } from "../harness/relay_gateway.ts";
 import { serveCalls } from "../harness/worker.ts";
 import type { Place } from "./reader.ts";
 
@@ -13,6 +13,7 @@ export type Attached =
 
 const heard = new Map<string, PromiseWithResolvers<number>>();
 let database: Database | undefined;
+let attachable: Relay | Hearth | undefined;
 let flush: () => Promise<void> = () => Promise.resolve();
 
 const calls = {
@@ -25,11 +26,17 @@ const calls = {
       for (const { _id } of docs) hearing(_id).resolve(now());
     }, true);
     if (attached.kind === "relay") {
-      return void await database.attach(await openRelay(attached.url));
+      attachable = await openRelay(attached.url);
+      return;
     }
     const hearth = toHearth({ ...attached.place, transport: "websocket" });
-    await database.attach(hearth);
+    attachable = hearth;
     flush = () => hearth.flush();
+  },
+  /** Attaches the database to what was opened. */
+  attach: async (): Promise<void> => {
+    if (!attachable) throw new Error("Cannot attach: nothing was opened");
+    await database?.attach(attachable);
   },
   /** Puts a small document; gives the time just before. */
   put: async ({ id }: { readonly id: string }): Promise<number> => {
