@@ -1,5 +1,6 @@
 /** The server within this process, put together as by `start_backend.ts`, with marks at its seams. */
 
+import { paths, subprotocol } from "../../src/protocol/version.ts";
 import { Buffer } from "node:buffer";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -77,10 +78,13 @@ export async function startMarkedServer(
     isAllowed: () => true,
     stopping,
     maxBytes: defaultLimits.messageBytes,
-    onSocket: (socket, host) => {
-      markSocket(socket, mark);
-      new Socket(services, socket, `http://${host}`, () => {});
-    },
+    doors: new Map([[paths.sync, {
+      subprotocol,
+      onSocket: (socket, { host }) => {
+        markSocket(socket, mark);
+        new Socket(services, socket, `http://${host}`, () => {});
+      },
+    }]]),
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   // A server that listens on a port has an address of this kind.

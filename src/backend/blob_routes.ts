@@ -76,7 +76,7 @@ async function get({ metaStore, blobStore }: Services, key: BlobKey): Promise<Re
 }
 
 /** What strangers have uploaded must never run as a page of this origin. */
-const blobHeaders = {
+export const blobHeaders = {
   "content-type": "application/octet-stream",
   "content-disposition": "attachment",
   "content-security-policy": "default-src 'none'; sandbox",
@@ -86,7 +86,8 @@ const blobHeaders = {
   "cache-control": "private, max-age=31536000, immutable",
 };
 
-function toBody(
+/** What a response takes. */
+export function toBody(
   body: Uint8Array | AsyncIterable<Uint8Array>,
 ): Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array> {
   // Stored bytes are never shared memory, which is all that the wider type leaves open.

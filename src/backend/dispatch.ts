@@ -99,7 +99,12 @@ function admit(
   return ledger;
 }
 
-async function refuseUnknown(services: Services, access: Access, ledger: string): Promise<void> {
+/** For servers that create no ledger on its first commit. @throws {HearthError} `LEDGER_UNKNOWN` */
+export async function refuseUnknown(
+  services: Pick<Services, "reads">,
+  access: Access,
+  ledger: string,
+): Promise<void> {
   if (await services.reads.bounds(ledger)) return;
   throw new HearthError("LEDGER_UNKNOWN", `Cannot ${access} "${ledger}": it does not exist`);
 }

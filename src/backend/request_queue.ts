@@ -3,9 +3,9 @@
 import type { Request } from "../protocol/frames.ts";
 
 /** Options of {@linkcode RequestQueue}. */
-export interface RequestQueueOptions {
+export interface RequestQueueOptions<R = Request> {
   /** Answers a request. Must not reject. */
-  readonly handle: (request: Request) => Promise<void>;
+  readonly handle: (request: R) => Promise<void>;
   /** Called when so many wait that the connection should not be read, and when it may be again. */
   readonly onCrowded: (crowded: boolean) => void;
   /** From how many waiting requests on it is crowded. @default 64 */
@@ -16,14 +16,14 @@ export interface RequestQueueOptions {
  * A serial queue. What it holds is bounded by its owner, who stops reading when it is crowded: one
  * read from the network then is the most that still comes.
  */
-export class RequestQueue {
-  readonly #options: RequestQueueOptions;
+export class RequestQueue<R extends object = Request> {
+  readonly #options: RequestQueueOptions<R>;
   readonly #maxWaiting: number;
-  #waiting: Request[] = [];
+  #waiting: R[] = [];
   #running: Promise<void> | undefined;
   #crowded = false;
 
-  constructor(options: RequestQueueOptions) {
+  constructor(options: RequestQueueOptions<R>) {
     this.#options = options;
     this.#maxWaiting = options.maxWaiting ?? 64;
   }
@@ -38,7 +38,7 @@ export class RequestQueue {
     return this.#running !== undefined;
   }
 
-  add(request: Request): void {
+  add(request: R): void {
     this.#waiting.push(request);
     this.#tell();
     this.#running ??= this.#run();

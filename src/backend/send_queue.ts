@@ -21,6 +21,8 @@ export interface SendQueueOptions {
   readonly onFull: () => void;
   /** Shared by all connections of a server. @default one of its own */
   readonly turn?: FlushTurn | undefined;
+  /** Whether each frame leaves as a message of its own. @default false, they are joined */
+  readonly separate?: boolean | undefined;
   /** Most bytes of pushes that wait. @default 1 MiB */
   readonly maxBytes?: number | undefined;
   /** From this much on, new work waits for the connection. @default 256 KiB */
@@ -121,7 +123,7 @@ export class SendQueue {
     const outlet = this.#outlet;
     // One that is closing takes nothing more: its client resumes by cursor.
     if (outlet.readyState !== outlet.OPEN) return;
-    for (const message of toMessages(frames)) {
+    for (const message of this.#options.separate ? frames : toMessages(frames)) {
       this.#atMost += headBytes;
       outlet.send(message);
     }

@@ -4,12 +4,12 @@
  */
 
 import { Buffer } from "node:buffer";
-import { createHmac, hkdfSync, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
 import { HearthError } from "../protocol/errors.ts";
 import { cidSchema, ledgerSchema, storeSchema } from "../protocol/model.ts";
 import { paths } from "../protocol/version.ts";
 import type { BlobKey } from "./stores/blob_store.ts";
+import { UrlKey } from "./url_key.ts";
 
 /** What a URL allows. */
 export interface BlobGrant {
@@ -36,11 +36,10 @@ type Fields = v.InferOutput<typeof schema>;
 
 /** Makes and checks signed URLs. */
 export class UrlSigner {
-  readonly #key: Buffer;
+  readonly #key: UrlKey;
 
-  /** The URL key is derived, so that the secret signs nothing but what it is for. */
   constructor(secret: Uint8Array) {
-    this.#key = Buffer.from(hkdfSync("sha256", secret, "", "hearth blob url v1", 32));
+    this.#key = new UrlKey(secret, "hearth blob url v1");
   }
 
   /** Writes a URL below the server's base URL. */
@@ -53,7 +52,7 @@ export class UrlSigner {
       size: String(key.size),
       expires: String(Math.floor(expiresAt / 1000)),
     };
-    const signature = this.#mac(method, unsigned).toString("base64url");
+    const signature = this.#key.sign(toSigned(method, unsigned));
     return baseUrl.replace(/\/+$/, "") + toTarget({ ...unsigned, signature });
   }
 
@@ -67,9 +66,7 @@ export class UrlSigner {
     if (fields && (method === "GET" || method === "PUT")) {
       const { ledger, store, cid, digest, size, expires, signature } = fields;
       const expiresAt = Number(expires) * 1000;
-      const given = Buffer.from(signature, "base64url");
-      const wanted = this.#mac(method, fields);
-      if (given.length === wanted.length && timingSafeEqual(given, wanted) && now < expiresAt) {
+      if (this.#key.matches(toSigned(method, fields), signature) && now < expiresAt) {
         const key = {
           ledger,
           store,
@@ -82,18 +79,13 @@ export class UrlSigner {
     }
     throw new HearthError("FORBIDDEN", "Cannot serve the blob: the URL is not valid, or no longer");
   }
+}
 
-  #mac(method: string, fields: Omit<Fields, "signature">): Buffer {
-    const { ledger, store, cid, digest, size, expires } = fields;
-    const mac = createHmac("sha256", this.#key);
-    for (const field of [method, ledger, store, cid, digest, size, expires]) {
-      const bytes = Buffer.from(field);
-      const length = Buffer.alloc(4);
-      length.writeUInt32BE(bytes.length);
-      mac.update(length).update(bytes);
-    }
-    return mac.digest();
-  }
+function toSigned(
+  method: string,
+  { ledger, store, cid, digest, size, expires }: Omit<Fields, "signature">,
+): readonly string[] {
+  return [method, ledger, store, cid, digest, size, expires];
 }
 
 function toTarget({ ledger, store, cid, digest, size, expires, signature }: Fields): string {

@@ -5,12 +5,16 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type Clock, pause, systemClock } from "../base/clock.ts";
 import { defaultHeartbeatMs, defaultLimits, type Limits } from "../protocol/limits.ts";
+import { paths, subprotocol } from "../protocol/version.ts";
+import type { VerifyFireproof } from "../sts/fireproof_identity.ts";
 import type { Verify } from "../sts/verify.ts";
 import { createApp } from "./app.ts";
 import type { Bus } from "./bus/bus.ts";
 import { Follower } from "./bus/follower.ts";
-import { Connections } from "./connections.ts";
+import { type Connection, Connections } from "./connections.ts";
 import { createCommitter } from "./committer.ts";
+import { createFireproofDoor } from "./fireproof/door.ts";
+import { paths as fireproofPaths } from "./fireproof/paths.ts";
 import { FlushTurn } from "./flush_turn.ts";
 import type { Services } from "./handler.ts";
 import { Hub } from "./hub.ts";
@@ -23,7 +27,7 @@ import { Socket } from "./socket.ts";
 import { type BlobStore, maxDatabaseBlobBytes } from "./stores/blob_store.ts";
 import type { DirectBlobs } from "./stores/direct_blob_store.ts";
 import type { MetaStore } from "./stores/meta_store.ts";
-import { acceptSockets } from "./upgrade.ts";
+import { acceptSockets, type SocketDoor } from "./upgrade.ts";
 
 /** What {@linkcode startBackend} works with. */
 export interface BackendDeps {
@@ -37,6 +41,8 @@ export interface BackendDeps {
    */
   readonly directBlobs?: DirectBlobs | undefined;
   readonly verify: Verify;
+  /** Checks tokens of the stock client. @default its protocol is not served */
+  readonly verifyFireproof?: VerifyFireproof | undefined;
   /** The secret from which the key of signed URLs is derived. */
   readonly urlSecret: Uint8Array;
   readonly host: string;
@@ -130,7 +136,9 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
     deps.publicUrl ?? (host && /^[\w.:[\]-]{1,255}$/.test(host) ? `http://${host}` : listening);
   const isAllowed = (origin: string | undefined, host: string | undefined): boolean =>
     isAllowedOrigin(origin, host, deps.origins ?? []);
-  const app = createApp({ services, isAllowed, toBaseUrl });
+  const fireproof = deps.verifyFireproof &&
+    createFireproofDoor(services, deps.verifyFireproof, deps.urlSecret);
+  const app = createApp({ services, fireproof, isAllowed, toBaseUrl });
   const server = createAdaptorServer({
     fetch: app.fetch,
     overrideGlobalObjects: false,
@@ -141,20 +149,31 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
       requestTimeout: 0,
     },
   });
-  const sockets = new Connections<Socket>(clock);
+  const sockets = new Connections<ServedSocket>(clock);
+  const doors = new Map<string, SocketDoor>();
+  doors.set(paths.sync, {
+    subprotocol,
+    onSocket: (webSocket, { host }) => {
+      const ended = () => sockets.delete(socket);
+      const socket = new Socket(services, webSocket, toBaseUrl(host), ended);
+      sockets.add(socket);
+    },
+  });
+  if (fireproof) {
+    doors.set(fireproofPaths.socket, {
+      subprotocol: undefined,
+      onSocket: (webSocket, { host, query }) => {
+        const address = { baseUrl: toBaseUrl(host), query };
+        const socket = fireproof.accept(webSocket, address, () => sockets.delete(socket));
+        sockets.add(socket);
+      },
+    });
+  }
   acceptSockets(server, {
     isAllowed,
     stopping: stopping.signal,
     maxBytes: limits.messageBytes + slackBytes,
-    onSocket: (webSocket, host) => {
-      const socket = new Socket(
-        services,
-        webSocket,
-        toBaseUrl(host),
-        () => sockets.delete(socket),
-      );
-      sockets.add(socket);
-    },
+    doors,
   });
   let requests = 0;
   server.on("request", (_request: IncomingMessage, response: ServerResponse) => {
@@ -170,6 +189,7 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
     });
   });
   listening = toUrl(server.address());
+  const resumed = fireproof?.resume();
 
   let stopped: Promise<void> | undefined;
   return {
@@ -192,6 +212,7 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
     ]);
     for (const socket of sockets) socket.terminate();
     cutConnections();
+    await resumed;
     await committer[Symbol.asyncDispose]();
     unsubscribe?.();
     await follower?.[Symbol.asyncDispose]();
@@ -208,6 +229,12 @@ export async function startBackend(deps: BackendDeps): Promise<RunningBackend> {
   function cutConnections(): void {
     if ("closeAllConnections" in server) server.closeAllConnections();
   }
+}
+
+/** A socket of either door. */
+interface ServedSocket extends Connection {
+  stop(resumeAfterMs: number): Promise<void>;
+  terminate(): void;
 }
 
 function limitsOf({ limits = defaultLimits, directBlobs }: BackendDeps): Limits {

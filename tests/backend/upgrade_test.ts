@@ -140,7 +140,7 @@ test("an upgrade that comes while the server stops is answered with 503", async 
     isAllowed: () => true,
     stopping: AbortSignal.abort(),
     maxBytes: 1000,
-    onSocket: () => {},
+    doors: new Map([[paths.sync, { subprotocol, onSocket: () => {} }]]),
   });
   const link = new PassThrough();
   const headers = { upgrade: "websocket", "sec-websocket-protocol": subprotocol };

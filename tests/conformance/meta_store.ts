@@ -5,6 +5,7 @@ import { assertEquals, assertMatch, assertNotEquals } from "#assert";
 import type { MetaStore } from "../../src/backend/stores/meta_store.ts";
 import { blobOf, cidOf, commitOf, ledger, metaOf, putOf, refOf } from "./fixtures.ts";
 import { metaStoreBlobTests } from "./meta_store_blobs.ts";
+import { metaStoreHeldTests } from "./meta_store_held.ts";
 import { metaStoreModelTest } from "./meta_store_model.ts";
 import { metaStoreWalTests } from "./meta_store_wal.ts";
 import { commitOne, done, named, names, seqOf } from "./outcomes.ts";
@@ -16,6 +17,7 @@ export function metaStoreSuite(name: string, open: () => Promise<MetaStore>): vo
     heads(open);
     reading(open);
     metaStoreBlobTests(open);
+    metaStoreHeldTests(open);
     metaStoreWalTests(open);
     metaStoreModelTest(open);
   });

@@ -27,6 +27,7 @@ const runtimeFree = ["base", "protocol", "transport", "client", "gateway"];
 /** Where each third party lives: a room, or one file of it. */
 const homes: Readonly<Record<string, readonly string[]>> = {
   valibot: ["src/protocol/", "src/sts/", "src/backend/", "src/config.ts"],
+  "@ipld/dag-cbor": ["src/backend/fireproof/meta_block.ts"],
   jose: ["src/sts/"],
   aws4fetch: ["src/backend/stores/s3_client.ts"],
   hono: ["src/backend/"],

@@ -4,15 +4,26 @@ import { equalBytes } from "../../base/bytes.ts";
 import { namesDigest } from "../../protocol/cid.ts";
 import { formatCursor } from "../../protocol/cursor.ts";
 import { HearthError } from "../../protocol/errors.ts";
+import type { Params } from "../../protocol/methods.ts";
 import type { BlobRef, BlobUpload, Meta } from "../../protocol/model.ts";
 import type { Handler, Services } from "../handler.ts";
 import { sha256 } from "../sha256.ts";
 import { maxDatabaseBlobBytes } from "../stores/blob_store.ts";
-import type { LedgerId, NewBlob } from "../stores/meta_store.ts";
+import type { Done, LedgerId, NewBlob } from "../stores/meta_store.ts";
 import { namesBeyond } from "./refs.ts";
 
 /** Commits. Everything is checked before anything is stored. */
 export const commit: Handler<"commit"> = async (services, params) => {
+  const { seq } = await keep(services, params);
+  return { cursor: formatCursor({ epoch: services.metaStore.epoch, seq }) };
+};
+
+/**
+ * What `commit` does, for whatever door.
+ *
+ * @throws {HearthError} as the row in PROTOCOL.md says
+ */
+export async function keep(services: Services, params: Params<"commit">): Promise<Done> {
   const { ledger, metas, keys, supersedes, retires } = params;
   for (const meta of metas) checkMeta(ledger, meta);
   const inline: NewBlob[] = [];
@@ -36,13 +47,13 @@ export const commit: Handler<"commit"> = async (services, params) => {
   });
   switch (outcome.kind) {
     case "done":
-      return { cursor: formatCursor({ epoch: services.metaStore.epoch, seq: outcome.seq }) };
+      return outcome;
     case "missing":
       throw missingBlobs(ledger, outcome.blobs);
     case "unknown-ledger":
       throw new HearthError("LEDGER_UNKNOWN", `Cannot commit to "${ledger}": it does not exist`);
   }
-};
+}
 
 function checkMeta(ledger: LedgerId, { cid, data }: Meta): void {
   if (namesDigest(cid, sha256(data))) return;

@@ -10,6 +10,7 @@ import type {
   CompareAndSet,
   FindBlobsOptions,
   Heads,
+  HeldLedgers,
   LedgerId,
   LogBounds,
   LogPage,
@@ -81,6 +82,7 @@ class MemoryMetaStore implements MetaStore {
   readonly epoch = createEpoch();
   readonly batchesAtOnce = 1;
   readonly #ledgers = new Map<LedgerId, MemoryLedger>();
+  readonly #held = new Map<LedgerId, Map<string, Meta>>();
   readonly #wal = new Map<string, { readonly version: number; readonly bytes: Uint8Array }>();
 
   commit(commits: readonly Commit[]): Promise<readonly Outcome[]> {
@@ -170,6 +172,32 @@ class MemoryMetaStore implements MetaStore {
     const blobs = [...this.#ledgers.get(ledger)?.blobs.values() ?? []];
     const inUse = blobs.filter(({ blob, isRetired }) => blob.store === "car" && !isRetired);
     return Promise.resolve(inUse.reverse().slice(0, limit).map(({ blob }) => toListing(blob)));
+  }
+
+  hold(ledger: LedgerId, metas: readonly Meta[], limit: number): Promise<boolean> {
+    const held = this.#held.get(ledger) ?? new Map();
+    const fresh = metas.filter(({ cid }) => !held.has(cid));
+    if (fresh.length > 0 && held.size >= limit) return Promise.resolve(false);
+    for (const meta of fresh) held.set(meta.cid, meta);
+    this.#held.set(ledger, held);
+    return Promise.resolve(true);
+  }
+
+  heldMetas(ledger: LedgerId): Promise<readonly Meta[]> {
+    return Promise.resolve([...this.#held.get(ledger)?.values() ?? []]);
+  }
+
+  unhold(ledger: LedgerId, cids: readonly string[]): Promise<void> {
+    for (const cid of cids) this.#held.get(ledger)?.delete(cid);
+    return Promise.resolve();
+  }
+
+  heldLedgers(): Promise<HeldLedgers> {
+    const held = [...this.#held].filter(([, metas]) => metas.size > 0);
+    return Promise.resolve({
+      ledgers: held.map(([ledger]) => ledger),
+      metas: held.reduce((sum, [, metas]) => sum + metas.size, 0),
+    });
   }
 
   getWal(key: WalKey): Promise<WalRecord> {

@@ -113,6 +113,13 @@ export interface WalKey {
   readonly name: string;
 }
 
+/** What is held in all. */
+export interface HeldLedgers {
+  readonly ledgers: readonly LedgerId[];
+  /** How many metas. */
+  readonly metas: number;
+}
+
 /** Options of {@linkcode MetaStore.findBlobs}. */
 export interface FindBlobsOptions {
   /** Whether to read the bytes that the database keeps. @default true */
@@ -162,6 +169,19 @@ export interface MetaStore extends AsyncDisposable {
   ): Promise<readonly BlobListing[] | undefined>;
   /** Blobs in use (`car` store, not retired), newest first, without their bytes. */
   inventory(ledger: LedgerId, limit: number): Promise<readonly BlobListing[]>;
+
+  /**
+   * Keeps metas apart that no reader may see yet, durably. One that is held already stays as it is.
+   *
+   * @returns whether all are held: none of them is added to `limit` or more that are held already
+   */
+  hold(ledger: LedgerId, metas: readonly Meta[], limit: number): Promise<boolean>;
+  /** The metas of a ledger that are held. */
+  heldMetas(ledger: LedgerId): Promise<readonly Meta[]>;
+  /** Lets go of held metas; those that are not held are left out. */
+  unhold(ledger: LedgerId, cids: readonly string[]): Promise<void>;
+  /** All ledgers that hold metas, and how many these are. */
+  heldLedgers(): Promise<HeldLedgers>;
 
   getWal(key: WalKey): Promise<WalRecord>;
   /** Writes if the record is at `version`; gives the record's version now and whether it wrote. */

@@ -1,12 +1,14 @@
 /** The MetaStore for several servers at once: one Postgres database, an fsync before every ack. */
 
+import { Buffer } from "node:buffer";
 import { type Clock, systemClock } from "../../base/clock.ts";
-import type { BlobListing, BlobRef, StoreName } from "../../protocol/model.ts";
+import type { BlobListing, BlobRef, Meta, StoreName } from "../../protocol/model.ts";
 import type {
   Commit,
   CompareAndSet,
   FindBlobsOptions,
   Heads,
+  HeldLedgers,
   LedgerId,
   LogBounds,
   LogPage,
@@ -25,7 +27,17 @@ import { repeatLost, type RepeatOptions } from "./postgres_retry.ts";
 import { type Session, type SessionOptions, statement } from "./postgres_session.ts";
 import { sql } from "./postgres_sql.ts";
 import { createStamp, Writer } from "./postgres_writer.ts";
-import { bytesOf, integerOf, listingOf, metaOf, refOf, type Row, textOf, utf8Of } from "./rows.ts";
+import {
+  bytesOf,
+  heldOf,
+  integerOf,
+  listingOf,
+  metaOf,
+  refOf,
+  type Row,
+  textOf,
+  utf8Of,
+} from "./rows.ts";
 
 /** Options of {@linkcode openPostgres}. */
 export interface PostgresOptions extends SessionOptions {
@@ -236,6 +248,54 @@ class PostgresStore implements MetaStore {
         rows: statement(sql.readInventory, ...splitLedger(ledger), limit),
       });
       return rows.map(listingOf);
+    });
+  }
+
+  hold(ledger: LedgerId, metas: readonly Meta[], limit: number): Promise<boolean> {
+    const names = splitLedger(ledger);
+    return this.#run("hold metas", async (session) => {
+      const { rows } = await session.send({
+        written: statement(
+          sql.insertHeld,
+          ...names,
+          textArray(metas.map(({ cid }) => cid)),
+          textArray(metas.map(({ parents }) => JSON.stringify(parents))),
+          textArray(
+            metas.map(({ blobs }) =>
+              JSON.stringify(blobs.map(({ store, cid }) => ({ store, cid })))
+            ),
+          ),
+          textArray(metas.map(({ data }) => Buffer.from(data).toString("base64"))),
+          limit,
+        ),
+        rows: statement(sql.readHeld, ...names),
+      });
+      const held = new Set(rows.map((row) => textOf(row, "cid")));
+      return metas.every(({ cid }) => held.has(cid));
+    });
+  }
+
+  heldMetas(ledger: LedgerId): Promise<readonly Meta[]> {
+    return this.#run("read held metas", async (session) => {
+      const { rows } = await session.send({
+        rows: statement(sql.readHeld, ...splitLedger(ledger)),
+      });
+      return rows.map(metaOf);
+    });
+  }
+
+  unhold(ledger: LedgerId, cids: readonly string[]): Promise<void> {
+    return this.#run("let go of held metas", async (session) => {
+      await session.send({
+        deleted: statement(sql.deleteHeld, ...splitLedger(ledger), textArray(cids)),
+      });
+    });
+  }
+
+  heldLedgers(): Promise<HeldLedgers> {
+    return this.#run("read held metas", async (session) => {
+      const { rows } = await session.send({ rows: statement(sql.countHeld) });
+      return heldOf(rows);
     });
   }
 

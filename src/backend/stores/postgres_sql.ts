@@ -227,6 +227,23 @@ export const sql = {
     where tenant = $1::text and ledger = $2::text and store = 'car' and not retired
     order by item desc limit $3::bigint`,
 
+  insertHeld: `
+    insert into held (tenant, ledger, cid, parents, blobs, data)
+    select $1::text, $2::text, cid, parents, blobs, decode(data, 'base64')
+    from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as given (cid, parents, blobs, data)
+    where $7::bigint > (
+      select count(*) from held where tenant = $1::text and ledger = $2::text
+    )
+    on conflict do nothing`,
+  readHeld: `
+    select cid, parents, blobs, data from held
+    where tenant = $1::text and ledger = $2::text order by item`,
+  deleteHeld: `
+    delete from held
+    where tenant = $1::text and ledger = $2::text and cid = any($3::text[])`,
+  countHeld: `
+    select tenant, ledger, count(*) as metas from held group by tenant, ledger`,
+
   findWal: `
     select version, bytes from wal
     where tenant = $1::text and ledger = $2::text and owner = $3::bytea and name = $4::text`,

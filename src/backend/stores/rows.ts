@@ -2,6 +2,7 @@
 
 import * as v from "valibot";
 import { type BlobListing, type BlobRef, type Meta, storeSchema } from "../../protocol/model.ts";
+import type { HeldLedgers } from "./meta_store.ts";
 
 /** A row as a driver hands it out. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -46,6 +47,14 @@ export function metaOf(row: Row): Meta {
     parents: v.parse(cids, JSON.parse(textOf(row, "parents"))),
     data: bytesOf(row, "data"),
     blobs: v.parse(refs, JSON.parse(textOf(row, "blobs"))),
+  };
+}
+
+/** What is held in all, from how much each ledger holds. */
+export function heldOf(rows: readonly Row[]): HeldLedgers {
+  return {
+    ledgers: rows.map((row) => `${textOf(row, "tenant")}/${textOf(row, "ledger")}`),
+    metas: rows.reduce((sum, row) => sum + integerOf(row, "metas"), 0),
   };
 }
 

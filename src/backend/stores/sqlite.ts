@@ -10,6 +10,7 @@ import type {
   CompareAndSet,
   FindBlobsOptions,
   Heads,
+  HeldLedgers,
   LedgerId,
   LogBounds,
   LogPage,
@@ -22,7 +23,7 @@ import type {
 } from "./meta_store.ts";
 import { splitLedger } from "./names.ts";
 import { type LedgerView, planCommit } from "./plan_commit.ts";
-import { bytesOf, integerOf, listingOf, metaOf, utf8Of } from "./rows.ts";
+import { bytesOf, heldOf, integerOf, listingOf, metaOf, textOf, utf8Of } from "./rows.ts";
 import { type DatabaseOptions, type OpenDatabase, openDatabase } from "./sqlite_database.ts";
 import { toStoreError } from "./sqlite_errors.ts";
 import { prepareStatements, type Statements } from "./sqlite_sql.ts";
@@ -151,6 +152,38 @@ class SqliteStore implements MetaStore {
       const { id } = this.#find(ledger) ?? nowhere;
       return this.#sql.readInventory.all(id, limit).map(listingOf);
     });
+  }
+
+  hold(ledger: LedgerId, metas: readonly Meta[], limit: number): Promise<boolean> {
+    return this.#write("hold metas", () => {
+      const names = splitLedger(ledger);
+      const held = new Set(this.#sql.readHeld.all(...names).map((row) => textOf(row, "cid")));
+      const fresh = metas.filter(({ cid }) => !held.has(cid));
+      if (fresh.length > 0 && held.size >= limit) return false;
+      for (const { cid, parents, blobs, data } of fresh) {
+        const refs = blobs.map(({ store, cid }) => ({ store, cid }));
+        const texts = [JSON.stringify(parents), JSON.stringify(refs)] as const;
+        this.#sql.insertHeld.run(...names, cid, ...texts, data);
+      }
+      return true;
+    });
+  }
+
+  heldMetas(ledger: LedgerId): Promise<readonly Meta[]> {
+    return this.#read(
+      "read held metas",
+      () => this.#sql.readHeld.all(...splitLedger(ledger)).map(metaOf),
+    );
+  }
+
+  unhold(ledger: LedgerId, cids: readonly string[]): Promise<void> {
+    return this.#write("let go of held metas", () => {
+      for (const cid of cids) this.#sql.deleteHeld.run(...splitLedger(ledger), cid);
+    });
+  }
+
+  heldLedgers(): Promise<HeldLedgers> {
+    return this.#read("read held metas", () => heldOf(this.#sql.countHeld.all()));
   }
 
   getWal(key: WalKey): Promise<WalRecord> {

@@ -68,6 +68,16 @@ export const sql = {
     where ledger = ? and store = 'car' and retired = 0
     order by blob desc limit ?`,
 
+  insertHeld: `
+    insert into held (tenant, ledger, cid, parents, blobs, data) values (?, ?, ?, ?, ?, ?)
+    on conflict do nothing`,
+  readHeld: `
+    select cid, parents, blobs, data from held where tenant = ? and ledger = ? order by rowid`,
+  deleteHeld: `
+    delete from held where tenant = ? and ledger = ? and cid = ?`,
+  countHeld: `
+    select tenant, ledger, count(*) as metas from held group by tenant, ledger`,
+
   findWal: `
     select version, bytes from wal where tenant = ? and ledger = ? and owner = ? and name = ?`,
   setWal: `

@@ -75,4 +75,16 @@ export const sqliteMigrations: readonly string[] = [
     primary key (tenant, ledger, owner, name)
   ) strict;
   `,
+  `
+  -- Metas that wait for their blobs: no reader sees them, and few there are.
+  create table held (
+    tenant text not null,
+    ledger text not null,
+    cid text not null,
+    parents text not null,    -- as in meta
+    blobs text not null,
+    data blob not null,
+    primary key (tenant, ledger, cid)
+  ) strict;
+  `,
 ];
