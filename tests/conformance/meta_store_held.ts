@@ -47,14 +47,21 @@ export function metaStoreHeldTests(open: () => Promise<MetaStore>): void {
     assertEquals(await store.heldMetas("acme/notes"), [one]);
   });
 
-  it("tells which ledgers hold metas, and how many", async () => {
+  it("tells page by page which ledgers hold metas, and how many", async () => {
     await using store = await open();
-    assertEquals(await store.heldLedgers(), { ledgers: [], metas: 0 });
+    assertEquals(await store.heldLedgers(10), []);
     await store.hold(ledger, [one, two], 10);
-    await store.hold("acme/notes", [one], 10);
-    const { ledgers, metas } = await store.heldLedgers();
-    assertEquals([ledgers.toSorted(), metas], [["acme/notes", ledger], 3]);
+    // By tenant first, though the text "acme-b/…" comes before "acme/…".
+    for (const other of ["acme-b/notes", "acme/notes"]) await store.hold(other, [one], 10);
+    const counts = [
+      { ledger: "acme/notes", metas: 1 },
+      { ledger, metas: 2 },
+      { ledger: "acme-b/notes", metas: 1 },
+    ];
+    assertEquals(await store.heldLedgers(10), counts);
+    assertEquals(await store.heldLedgers(2), counts.slice(0, 2));
+    assertEquals(await store.heldLedgers(2, ledger), counts.slice(2));
     await store.unhold(ledger, [one.cid, two.cid]);
-    assertEquals(await store.heldLedgers(), { ledgers: ["acme/notes"], metas: 1 });
+    assertEquals(await store.heldLedgers(10, "acme/notes"), counts.slice(2));
   });
 }

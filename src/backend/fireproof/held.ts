@@ -16,6 +16,9 @@ import { refKey } from "../stores/names.ts";
 /** Most metas of one ledger that wait; further ones are refused. */
 export const maxHeld = 1000;
 
+/** Ledgers that are looked up at once when a server starts. */
+const pageLedgers = 100;
+
 /** Takes metas and keys: those that are whole are committed, the others wait. */
 export async function keepOrHold(
   services: Services,
@@ -78,13 +81,15 @@ export async function isAnnounced(
 /** Releases what an instance that died has left whole. Never rejects: later requests try again. */
 export async function releaseAll(services: Services): Promise<void> {
   try {
-    const { ledgers, metas } = await services.metaStore.heldLedgers();
-    if (metas > 0) {
-      services.log.warn("metas wait for their cars", { ledgers: ledgers.length, metas });
-    }
-    for (const ledger of ledgers) {
-      if (services.stopping.aborted) return;
-      await releaseHeld(services, ledger);
+    for (let after: LedgerId | undefined;;) {
+      const page = await services.metaStore.heldLedgers(pageLedgers, after);
+      for (const { ledger, metas } of page) {
+        if (services.stopping.aborted) return;
+        services.log.warn("metas wait for their cars", { ledger, metas });
+        await releaseHeld(services, ledger);
+      }
+      after = page.at(-1)?.ledger;
+      if (page.length < pageLedgers) return;
     }
   } catch (error) {
     services.log.error("metas were not released", errorFields(error));

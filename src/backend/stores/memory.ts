@@ -10,7 +10,7 @@ import type {
   CompareAndSet,
   FindBlobsOptions,
   Heads,
-  HeldLedgers,
+  HeldCount,
   LedgerId,
   LogBounds,
   LogPage,
@@ -192,12 +192,11 @@ class MemoryMetaStore implements MetaStore {
     return Promise.resolve();
   }
 
-  heldLedgers(): Promise<HeldLedgers> {
-    const held = [...this.#held].filter(([, metas]) => metas.size > 0);
-    return Promise.resolve({
-      ledgers: held.map(([ledger]) => ledger),
-      metas: held.reduce((sum, [, metas]) => sum + metas.size, 0),
-    });
+  heldLedgers(limit: number, after = ""): Promise<readonly HeldCount[]> {
+    const held = [...this.#held].map(([ledger, { size }]) => ({ ledger, metas: size }))
+      .filter(({ ledger, metas }) => metas > 0 && isBehind(ledger, after))
+      .toSorted((one, other) => isBehind(one.ledger, other.ledger) ? 1 : -1);
+    return Promise.resolve(held.slice(0, limit));
   }
 
   getWal(key: WalKey): Promise<WalRecord> {
@@ -245,6 +244,11 @@ class MemoryMetaStore implements MetaStore {
   #walVersion(key: WalKey): number {
     return this.#wal.get(walName(key))?.version ?? 0;
   }
+}
+
+/** By tenant first, as databases sort: a name may hold characters below the slash. */
+function isBehind(one: LedgerId, other: LedgerId): boolean {
+  return one.replace("/", "\0") > other.replace("/", "\0");
 }
 
 function toListing({ store, cid, size }: StoredBlob): BlobListing {

@@ -113,9 +113,9 @@ export interface WalKey {
   readonly name: string;
 }
 
-/** What is held in all. */
-export interface HeldLedgers {
-  readonly ledgers: readonly LedgerId[];
+/** How much a ledger holds that no reader may see. */
+export interface HeldCount {
+  readonly ledger: LedgerId;
   /** How many metas. */
   readonly metas: number;
 }
@@ -180,8 +180,8 @@ export interface MetaStore extends AsyncDisposable {
   heldMetas(ledger: LedgerId): Promise<readonly Meta[]>;
   /** Lets go of held metas; those that are not held are left out. */
   unhold(ledger: LedgerId, cids: readonly string[]): Promise<void>;
-  /** All ledgers that hold metas, and how many these are. */
-  heldLedgers(): Promise<HeldLedgers>;
+  /** At most `limit` ledgers that hold metas, by name, behind the name `after`. */
+  heldLedgers(limit: number, after?: LedgerId): Promise<readonly HeldCount[]>;
 
   getWal(key: WalKey): Promise<WalRecord>;
   /** Writes if the record is at `version`; gives the record's version now and whether it wrote. */

@@ -8,7 +8,7 @@ import type {
   CompareAndSet,
   FindBlobsOptions,
   Heads,
-  HeldLedgers,
+  HeldCount,
   LedgerId,
   LogBounds,
   LogPage,
@@ -292,10 +292,12 @@ class PostgresStore implements MetaStore {
     });
   }
 
-  heldLedgers(): Promise<HeldLedgers> {
+  heldLedgers(limit: number, after = "/"): Promise<readonly HeldCount[]> {
     return this.#run("read held metas", async (session) => {
-      const { rows } = await session.send({ rows: statement(sql.countHeld) });
-      return heldOf(rows);
+      const { rows } = await session.send({
+        rows: statement(sql.countHeld, ...splitLedger(after), limit),
+      });
+      return rows.map(heldOf);
     });
   }
 

@@ -228,9 +228,12 @@ export const sql = {
     order by item desc limit $3::bigint`,
 
   insertHeld: `
-    insert into held (tenant, ledger, cid, parents, blobs, data)
-    select $1::text, $2::text, cid, parents, blobs, decode(data, 'base64')
-    from unnest($3::text[], $4::text[], $5::text[], $6::text[]) as given (cid, parents, blobs, data)
+    insert into held (tenant, ledger, cid, parents, blobs, data, item)
+    select $1::text, $2::text, cid, parents, blobs, decode(data, 'base64'), at + (
+      select coalesce(max(item), 0) from held where tenant = $1::text and ledger = $2::text
+    )
+    from unnest($3::text[], $4::text[], $5::text[], $6::text[])
+      with ordinality as given (cid, parents, blobs, data, at)
     where $7::bigint > (
       select count(*) from held where tenant = $1::text and ledger = $2::text
     )
@@ -242,7 +245,9 @@ export const sql = {
     delete from held
     where tenant = $1::text and ledger = $2::text and cid = any($3::text[])`,
   countHeld: `
-    select tenant, ledger, count(*) as metas from held group by tenant, ledger`,
+    select tenant, ledger, count(*) as metas from held
+    where (tenant, ledger) > ($1::text, $2::text)
+    group by tenant, ledger order by tenant, ledger limit $3::bigint`,
 
   findWal: `
     select version, bytes from wal

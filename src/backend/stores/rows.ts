@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { type BlobListing, type BlobRef, type Meta, storeSchema } from "../../protocol/model.ts";
-import type { HeldLedgers } from "./meta_store.ts";
+import type { HeldCount } from "./meta_store.ts";
 
 /** A row as a driver hands it out. */
 export type Row = Readonly<Record<string, unknown>>;
@@ -50,11 +50,11 @@ export function metaOf(row: Row): Meta {
   };
 }
 
-/** What is held in all, from how much each ledger holds. */
-export function heldOf(rows: readonly Row[]): HeldLedgers {
+/** How much a ledger holds. */
+export function heldOf(row: Row): HeldCount {
   return {
-    ledgers: rows.map((row) => `${textOf(row, "tenant")}/${textOf(row, "ledger")}`),
-    metas: rows.reduce((sum, row) => sum + integerOf(row, "metas"), 0),
+    ledger: `${textOf(row, "tenant")}/${textOf(row, "ledger")}`,
+    metas: integerOf(row, "metas"),
   };
 }
 

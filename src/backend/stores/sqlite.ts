@@ -10,7 +10,7 @@ import type {
   CompareAndSet,
   FindBlobsOptions,
   Heads,
-  HeldLedgers,
+  HeldCount,
   LedgerId,
   LogBounds,
   LogPage,
@@ -182,8 +182,11 @@ class SqliteStore implements MetaStore {
     });
   }
 
-  heldLedgers(): Promise<HeldLedgers> {
-    return this.#read("read held metas", () => heldOf(this.#sql.countHeld.all()));
+  heldLedgers(limit: number, after = "/"): Promise<readonly HeldCount[]> {
+    return this.#read(
+      "read held metas",
+      () => this.#sql.countHeld.all(...splitLedger(after), limit).map(heldOf),
+    );
   }
 
   getWal(key: WalKey): Promise<WalRecord> {

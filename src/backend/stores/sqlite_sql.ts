@@ -72,11 +72,12 @@ export const sql = {
     insert into held (tenant, ledger, cid, parents, blobs, data) values (?, ?, ?, ?, ?, ?)
     on conflict do nothing`,
   readHeld: `
-    select cid, parents, blobs, data from held where tenant = ? and ledger = ? order by rowid`,
+    select cid, parents, blobs, data from held where tenant = ? and ledger = ? order by item`,
   deleteHeld: `
     delete from held where tenant = ? and ledger = ? and cid = ?`,
   countHeld: `
-    select tenant, ledger, count(*) as metas from held group by tenant, ledger`,
+    select tenant, ledger, count(*) as metas from held where (tenant, ledger) > (?, ?)
+    group by tenant, ledger order by tenant, ledger limit ?`,
 
   findWal: `
     select version, bytes from wal where tenant = ? and ledger = ? and owner = ? and name = ?`,

@@ -28,7 +28,8 @@ export function chat(
       }
       if (id.reqId === conn.reqId && id.resId === conn.resId) continue;
       chatter.tell({
-        tid: call.tid,
+        // Of its own: on the sender's socket it must not be taken for the answer.
+        tid: call.services.newId(),
         type: "resChat",
         version: protocolVersion,
         auth: { type: "error" },

@@ -78,13 +78,15 @@ export const sqliteMigrations: readonly string[] = [
   `
   -- Metas that wait for their blobs: no reader sees them, and few there are.
   create table held (
+    item integer primary key, -- rises with age
     tenant text not null,
     ledger text not null,
     cid text not null,
     parents text not null,    -- as in meta
     blobs text not null,
     data blob not null,
-    primary key (tenant, ledger, cid)
+    unique (tenant, ledger, cid)
   ) strict;
+  create index held_item on held (tenant, ledger, item);
   `,
 ];
