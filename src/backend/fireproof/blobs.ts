@@ -80,7 +80,7 @@ async function put(
     return new Response(null, { status: 200 });
   }
   const declared = incoming.headers["content-length"];
-  const leave = await takeRoom(services, declared === undefined ? maxBytes : Number(declared));
+  const leave = await takeRoom(services, Math.min(maxBytes, Number(declared ?? maxBytes)));
   try {
     const bytes = await readWhole(incoming, maxBytes, services.clock);
     await store(services, ledger, ref, bytes);

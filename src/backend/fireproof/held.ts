@@ -10,7 +10,7 @@ import type { BlobRef, Meta } from "../../protocol/model.ts";
 import { keep } from "../handlers/commit.ts";
 import type { Services } from "../handler.ts";
 import { errorFields } from "../log.ts";
-import type { LedgerId } from "../stores/meta_store.ts";
+import type { HeldCount, LedgerId } from "../stores/meta_store.ts";
 import { refKey } from "../stores/names.ts";
 
 /** Most metas of one ledger that wait; further ones are refused. */
@@ -81,16 +81,17 @@ export async function isAnnounced(
 /** Releases what an instance that died has left whole. Never rejects: later requests try again. */
 export async function releaseAll(services: Services): Promise<void> {
   try {
-    for (let after: LedgerId | undefined;;) {
-      const page = await services.metaStore.heldLedgers(pageLedgers, after);
+    let page: readonly HeldCount[];
+    let after: LedgerId | undefined;
+    do {
+      page = await services.metaStore.heldLedgers(pageLedgers, after);
       for (const { ledger, metas } of page) {
         if (services.stopping.aborted) return;
         services.log.warn("metas wait for their cars", { ledger, metas });
         await releaseHeld(services, ledger);
       }
       after = page.at(-1)?.ledger;
-      if (page.length < pageLedgers) return;
-    }
+    } while (page.length === pageLedgers);
   } catch (error) {
     services.log.error("metas were not released", errorFields(error));
   }

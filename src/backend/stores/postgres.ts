@@ -1,6 +1,5 @@
 /** The MetaStore for several servers at once: one Postgres database, an fsync before every ack. */
 
-import { Buffer } from "node:buffer";
 import { type Clock, systemClock } from "../../base/clock.ts";
 import type { BlobListing, BlobRef, Meta, StoreName } from "../../protocol/model.ts";
 import type {
@@ -21,6 +20,7 @@ import type {
 import { splitLedger } from "./names.ts";
 import { textArray } from "./postgres_arrays.ts";
 import { readyDatabase, resumeSession } from "./postgres_database.ts";
+import { toHold } from "./postgres_held.ts";
 import { Lane } from "./postgres_lane.ts";
 import { Pool } from "./postgres_pool.ts";
 import { repeatLost, type RepeatOptions } from "./postgres_retry.ts";
@@ -252,23 +252,10 @@ class PostgresStore implements MetaStore {
   }
 
   hold(ledger: LedgerId, metas: readonly Meta[], limit: number): Promise<boolean> {
-    const names = splitLedger(ledger);
     return this.#run("hold metas", async (session) => {
       const { rows } = await session.send({
-        written: statement(
-          sql.insertHeld,
-          ...names,
-          textArray(metas.map(({ cid }) => cid)),
-          textArray(metas.map(({ parents }) => JSON.stringify(parents))),
-          textArray(
-            metas.map(({ blobs }) =>
-              JSON.stringify(blobs.map(({ store, cid }) => ({ store, cid })))
-            ),
-          ),
-          textArray(metas.map(({ data }) => Buffer.from(data).toString("base64"))),
-          limit,
-        ),
-        rows: statement(sql.readHeld, ...names),
+        written: toHold(ledger, metas, limit),
+        rows: statement(sql.readHeld, ...splitLedger(ledger)),
       });
       const held = new Set(rows.map((row) => textOf(row, "cid")));
       return metas.every(({ cid }) => held.has(cid));

@@ -23,9 +23,10 @@ import type {
 } from "./meta_store.ts";
 import { splitLedger } from "./names.ts";
 import { type LedgerView, planCommit } from "./plan_commit.ts";
-import { bytesOf, heldOf, integerOf, listingOf, metaOf, textOf, utf8Of } from "./rows.ts";
+import { bytesOf, heldOf, integerOf, listingOf, metaOf, utf8Of } from "./rows.ts";
 import { type DatabaseOptions, type OpenDatabase, openDatabase } from "./sqlite_database.ts";
 import { toStoreError } from "./sqlite_errors.ts";
+import { holdMetas } from "./sqlite_held.ts";
 import { prepareStatements, type Statements } from "./sqlite_sql.ts";
 
 /** Options of {@linkcode openSqlite}. */
@@ -155,18 +156,7 @@ class SqliteStore implements MetaStore {
   }
 
   hold(ledger: LedgerId, metas: readonly Meta[], limit: number): Promise<boolean> {
-    return this.#write("hold metas", () => {
-      const names = splitLedger(ledger);
-      const held = new Set(this.#sql.readHeld.all(...names).map((row) => textOf(row, "cid")));
-      const fresh = metas.filter(({ cid }) => !held.has(cid));
-      if (fresh.length > 0 && held.size >= limit) return false;
-      for (const { cid, parents, blobs, data } of fresh) {
-        const refs = blobs.map(({ store, cid }) => ({ store, cid }));
-        const texts = [JSON.stringify(parents), JSON.stringify(refs)] as const;
-        this.#sql.insertHeld.run(...names, cid, ...texts, data);
-      }
-      return true;
-    });
+    return this.#write("hold metas", () => holdMetas(this.#sql, ledger, metas, limit));
   }
 
   heldMetas(ledger: LedgerId): Promise<readonly Meta[]> {

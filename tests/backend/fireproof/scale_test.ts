@@ -82,7 +82,7 @@ describe("uploads of what is there", () => {
 });
 
 describe("5,000 heads", () => {
-  it("are told in one message, and one by one to who is bound", bounded, async () => {
+  it("are told in one message", bounded, async () => {
     const metaStore = createMemoryMetaStore();
     const metas = Array.from({ length: 5000 }, (_, at) => stockMeta([carOf(`car ${at}`)]));
     for (const meta of metas) await metaStore.commit([commitOf(meta)]);
