@@ -27,10 +27,12 @@ import { bytesOf, heldOf, integerOf, listingOf, metaOf, utf8Of } from "./rows.ts
 import { type DatabaseOptions, type OpenDatabase, openDatabase } from "./sqlite_database.ts";
 import { toStoreError } from "./sqlite_errors.ts";
 import { holdMetas } from "./sqlite_held.ts";
+import { type IndexOptions, SqliteIndex } from "./sqlite_index.ts";
+import { type LedgerRow, SqliteLedgers } from "./sqlite_ledgers.ts";
 import { prepareStatements, type Statements } from "./sqlite_sql.ts";
 
 /** Options of {@linkcode openSqlite}. */
-export type SqliteOptions = DatabaseOptions;
+export interface SqliteOptions extends DatabaseOptions, IndexOptions {}
 
 /**
  * Opens or makes the database.
@@ -41,12 +43,7 @@ export type SqliteOptions = DatabaseOptions;
 export async function openSqlite(options: SqliteOptions): Promise<MetaStore> {
   const path = resolve(options.path);
   await makeDirectory(dirname(path));
-  return new SqliteStore(openDatabase({ ...options, path }));
-}
-
-/** A ledger, and the number that stands for it in every other table. */
-interface LedgerRow extends LogBounds {
-  readonly id: number;
+  return new SqliteStore(openDatabase({ ...options, path }), options);
 }
 
 /**
@@ -58,18 +55,21 @@ class SqliteStore implements MetaStore {
   readonly batchesAtOnce = 1;
   readonly #database: DatabaseSync;
   readonly #sql: Statements;
+  readonly #index: SqliteIndex;
+  readonly #ledgers: SqliteLedgers;
 
-  constructor({ database, epoch }: OpenDatabase) {
+  constructor({ database, epoch }: OpenDatabase, options: IndexOptions) {
     this.epoch = epoch;
     this.#database = database;
     this.#sql = prepareStatements(database);
+    this.#index = new SqliteIndex(this.#sql, options);
+    this.#ledgers = new SqliteLedgers(this.#sql, this.#index);
   }
 
   commit(commits: readonly Commit[]): Promise<readonly Outcome[]> {
     return this.#write("commit", () => {
-      const ledgers = new Map<LedgerId, LedgerRow>();
-      const outcomes = commits.map((commit) => this.#commitOne(commit, ledgers));
-      for (const { id, head } of ledgers.values()) this.#sql.setHead.run(id, head);
+      const outcomes = commits.map((commit) => this.#commitOne(commit));
+      this.#index.fold();
       return outcomes;
     });
   }
@@ -89,7 +89,7 @@ class SqliteStore implements MetaStore {
   log(ledger: LedgerId, afterSeq: number, limit: number): Promise<LogPage> {
     return this.#read("read a log", () => {
       const { id, head, floor } = this.#find(ledger) ?? nowhere;
-      const rows = this.#sql.readLog.all(id, afterSeq, limit + 1);
+      const rows = this.#index.readLog(id, afterSeq, limit + 1);
       const more = rows.length > limit;
       const page = rows.slice(0, limit);
       const last = page.at(-1);
@@ -112,13 +112,14 @@ class SqliteStore implements MetaStore {
 
   deleteMetas(ledger: LedgerId, cids: readonly string[]): Promise<number> {
     return this.#write("delete metas", () => {
-      const { id, head } = this.#find(ledger) ?? nowhere;
-      const deleted = cids.map((cid) => this.#sql.deleteMeta.get(id, cid, head + 1))
-        .filter((row) => row !== undefined);
-      if (deleted.length === 0) return head;
-      for (const row of deleted) this.#sql.deleteHead.run(id, integerOf(row, "seq"));
-      this.#sql.raiseFloor.run(id, head + 1);
-      return head + 1;
+      const found = this.#find(ledger) ?? nowhere;
+      const floor = found.head + 1;
+      const deleted = cids.flatMap((cid) => this.#index.findMeta(found.id, cid) ?? [])
+        .filter(({ id }) => Number(this.#sql.deleteMeta.run(id, floor).changes) > 0);
+      if (deleted.length === 0) return found.head;
+      for (const { seq } of deleted) this.#sql.deleteHead.run(found.id, seq);
+      this.#ledgers.raiseFloor(ledger, found, floor);
+      return floor;
     });
   }
 
@@ -141,17 +142,18 @@ class SqliteStore implements MetaStore {
   ): Promise<readonly BlobListing[] | undefined> {
     return this.#read("list blobs", () => {
       const { id } = this.#find(ledger) ?? nowhere;
-      const last = before === undefined ? undefined : this.#sql.findBlob.get(id, store, before);
-      if (before !== undefined && !last) return undefined;
-      const olderThan = last ? integerOf(last, "id") : Number.MAX_SAFE_INTEGER;
-      return this.#sql.listBlobs.all(id, store, olderThan, limit).map(listingOf);
+      const olderThan = before === undefined
+        ? Number.MAX_SAFE_INTEGER
+        : this.#index.findBlob(id, { store, cid: before });
+      if (olderThan === undefined) return undefined;
+      return this.#index.listBlobs(id, store, olderThan, limit).map(listingOf);
     });
   }
 
   inventory(ledger: LedgerId, limit: number): Promise<readonly BlobListing[]> {
     return this.#read("list blobs", () => {
       const { id } = this.#find(ledger) ?? nowhere;
-      return this.#sql.readInventory.all(id, limit).map(listingOf);
+      return this.#index.readInventory(id, limit).map(listingOf);
     });
   }
 
@@ -212,46 +214,39 @@ class SqliteStore implements MetaStore {
     });
   }
 
-  /** @param ledgers those of the batch; their heads are written at its end */
-  #commitOne(commit: Commit, ledgers: Map<LedgerId, LedgerRow>): Outcome {
-    const found = ledgers.get(commit.ledger) ?? this.#find(commit.ledger);
+  #commitOne(commit: Commit): Outcome {
+    const found = this.#find(commit.ledger);
     const plan = planCommit(commit, found && this.#view(found));
     if (plan.kind === "refused") return plan.outcome;
     const { outcome, head } = plan;
-    const ledger = found ?? this.#create(commit.ledger);
+    const ledger = found ?? this.#ledgers.create(commit.ledger);
     const { id } = ledger;
-    ledgers.set(commit.ledger, { ...ledger, head });
+    this.#ledgers.setHead(commit.ledger, ledger, head);
     outcome.fresh.forEach((meta, at) =>
       this.#insertMeta(id, head - outcome.fresh.length + 1 + at, meta)
     );
     for (const key of outcome.keys) this.#sql.insertKey.run(id, plan.keySeq, toUtf8(key));
     for (const blob of outcome.blobs) this.#insertBlob(id, blob);
     for (const { seq } of plan.supersedes) this.#sql.deleteHead.run(id, seq);
-    for (const { store, cid } of plan.revives) this.#sql.setRetired.run(id, store, cid, 0);
-    for (const { store, cid } of plan.retires) this.#sql.setRetired.run(id, store, cid, 1);
+    for (const ref of plan.revives) this.#index.setRetired(id, ref, false);
+    for (const ref of plan.retires) this.#index.setRetired(id, ref, true);
     return outcome;
   }
 
   #view({ id, head }: LedgerRow): LedgerView {
     return {
       head,
-      seqOf: (cid) => {
-        const row = this.#sql.findSeq.get(id, cid);
-        return row && integerOf(row, "seq");
-      },
-      hasBlob: ({ store, cid }) => this.#sql.findBlob.get(id, store, cid) !== undefined,
+      seqOf: (cid) => this.#index.findMeta(id, cid)?.seq,
+      hasBlob: (ref) => this.#index.findBlob(id, ref) !== undefined,
       hasKey: (key) => this.#sql.findKey.get(id, toUtf8(key)) !== undefined,
     };
   }
 
-  #create(ledger: LedgerId): LedgerRow {
-    const { lastInsertRowid } = this.#sql.createLedger.run(...splitLedger(ledger));
-    return { id: Number(lastInsertRowid), head: 0, floor: 0 };
-  }
-
   #insertMeta(ledger: number, seq: number, meta: Meta): void {
     const blobs = meta.blobs.map(({ store, cid }) => ({ store, cid }));
+    const id = this.#index.addMeta(ledger, seq, meta.cid);
     this.#sql.insertMeta.run(
+      id,
       ledger,
       seq,
       meta.cid,
@@ -259,25 +254,17 @@ class SqliteStore implements MetaStore {
       JSON.stringify(blobs),
       meta.data,
     );
-    this.#sql.insertHead.run(ledger, seq);
+    this.#sql.insertHead.run(ledger, seq, id);
   }
 
-  #insertBlob(ledger: number, { store, cid, digest, size, bytes }: NewBlob): void {
-    const { lastInsertRowid } = this.#sql.insertBlob.run(
-      ledger,
-      store,
-      cid,
-      digest,
-      size,
-      bytes ?? null,
-    );
-    this.#sql.insertListing.run(ledger, store, lastInsertRowid, cid, size);
+  #insertBlob(ledger: number, blob: NewBlob): void {
+    const { store, cid, digest, size, bytes = null } = blob;
+    const id = this.#index.addBlob(ledger, blob, size);
+    this.#sql.insertBlob.run(id, ledger, store, cid, digest, size, bytes);
   }
 
   #find(ledger: LedgerId): LedgerRow | undefined {
-    const row = this.#sql.findLedger.get(...splitLedger(ledger));
-    return row &&
-      { id: integerOf(row, "id"), head: integerOf(row, "head"), floor: integerOf(row, "floor") };
+    return this.#ledgers.find(ledger);
   }
 
   #keys(ledger: number, afterSeq: number, upToSeq: number): readonly string[] {
@@ -286,7 +273,9 @@ class SqliteStore implements MetaStore {
   }
 
   #findBlob(ledger: number, { store, cid }: BlobRef, bytes: boolean): StoredBlob | undefined {
-    const row = (bytes ? this.#sql.readBlob : this.#sql.findBlob).get(ledger, store, cid);
+    const id = this.#index.findBlob(ledger, { store, cid });
+    if (id === undefined) return undefined;
+    const row = (bytes ? this.#sql.readBlob : this.#sql.describeBlob).get(id);
     if (!row) return undefined;
     const found = { store, cid, digest: bytesOf(row, "digest"), size: integerOf(row, "size") };
     return bytes && row["bytes"] !== null ? { ...found, bytes: bytesOf(row, "bytes") } : found;
@@ -311,10 +300,13 @@ class SqliteStore implements MetaStore {
         this.#sql.begin.run();
         const result = work();
         this.#sql.commit.run();
+        this.#index.committed();
         return result;
       } catch (error) {
         // SQLite has rolled back by itself after some faults, a full disk among them.
         if (this.#database.isTransaction) this.#sql.rollback.run();
+        this.#index.rolledBack();
+        this.#ledgers.rolledBack();
         throw toStoreError(error, attempt);
       }
     });

@@ -13,28 +13,30 @@ export const sql = {
   createLedger: `
     insert into ledger (tenant, ledger, head, floor) values (?, ?, 0, 0)`,
   setHead: `
-    update ledger set head = ?2 where id = ?1`,
+    update ledger set head = ?2 where id = ?1 and head < ?2`,
   raiseFloor: `
     update ledger set head = ?2, floor = ?2 where id = ?1`,
 
-  findSeq: `
-    select seq from meta where ledger = ? and cid = ?`,
   insertMeta: `
-    insert into meta (ledger, seq, cid, parents, blobs, data) values (?, ?, ?, ?, ?, ?)`,
+    insert into meta (id, ledger, seq, cid, parents, blobs, data) values (?, ?, ?, ?, ?, ?, ?)`,
   deleteMeta: `
-    update meta set deleted = ?3
-    where ledger = ?1 and cid = ?2 and deleted is null returning seq`,
+    update meta set deleted = ?2 where id = ?1 and deleted is null`,
+  readMeta: `
+    select seq, cid, parents, blobs, data from meta where id = ? and deleted is null`,
+  findMeta: `
+    select meta, seq from meta_cid where ledger = ? and cid = ?`,
   readLog: `
-    select seq, cid, parents, blobs, data from meta
-    where ledger = ? and seq > ? and deleted is null
-    order by seq limit ?`,
+    select meta.seq, cid, parents, blobs, data
+    from meta_seq join meta on meta.id = meta_seq.meta
+    where meta_seq.ledger = ? and meta_seq.seq > ? and meta_seq.seq < ? and deleted is null
+    order by meta_seq.seq limit ?`,
   insertHead: `
-    insert into head (ledger, seq) values (?, ?)`,
+    insert into head (ledger, seq, meta) values (?, ?, ?)`,
   deleteHead: `
     delete from head where ledger = ? and seq = ?`,
   readHeads: `
     select meta.seq, cid, parents, blobs, data
-    from head join meta on meta.ledger = head.ledger and meta.seq = head.seq
+    from head join meta on meta.id = head.meta
     where head.ledger = ? order by head.seq`,
 
   findKey: `
@@ -45,17 +47,18 @@ export const sql = {
     select value from key where ledger = ? and seq > ? and seq <= ? order by seq, rowid`,
 
   findBlob: `
-    select id, digest, size from blob where ledger = ? and store = ? and cid = ?`,
+    select blob from blob_cid where ledger = ? and store = ? and cid = ?`,
+  describeBlob: `
+    select digest, size from blob where id = ?`,
   readBlob: `
-    select digest, size, bytes from blob where ledger = ? and store = ? and cid = ?`,
+    select digest, size, bytes from blob where id = ?`,
   insertBlob: `
-    insert into blob (ledger, store, cid, digest, size, bytes) values (?, ?, ?, ?, ?, ?)`,
+    insert into blob (id, ledger, store, cid, digest, size, bytes) values (?, ?, ?, ?, ?, ?, ?)`,
   insertListing: `
-    insert into listing (ledger, store, retired, blob, cid, size) values (?, ?, 0, ?, ?, ?)`,
+    insert into listing (ledger, store, retired, blob, cid, size) values (?, ?, ?, ?, ?, ?)`,
   setRetired: `
     update listing set retired = ?4
-    where ledger = ?1 and store = ?2 and retired = 1 - ?4
-      and blob = (select id from blob where ledger = ?1 and store = ?2 and cid = ?3)`,
+    where ledger = ?1 and store = ?2 and retired = 1 - ?4 and blob = ?3`,
   listBlobs: `
     select store, cid, size, blob from listing
     where ledger = ?1 and store = ?2 and retired = 0 and blob < ?3
@@ -64,7 +67,7 @@ export const sql = {
     where ledger = ?1 and store = ?2 and retired = 1 and blob < ?3
     order by blob desc limit ?4`,
   readInventory: `
-    select store, cid, size from listing
+    select store, cid, size, blob from listing
     where ledger = ? and store = 'car' and retired = 0
     order by blob desc limit ?`,
 
@@ -78,6 +81,26 @@ export const sql = {
   countHeld: `
     select tenant, ledger, count(*) as metas from held where (tenant, ledger) > (?, ?)
     group by tenant, ledger order by tenant, ledger limit ?`,
+
+  indexSeq: `
+    insert into meta_seq (ledger, seq, meta) values (?, ?, ?) on conflict do nothing`,
+  indexMeta: `
+    insert into meta_cid (ledger, cid, seq, meta) values (?, ?, ?, ?) on conflict do nothing`,
+  indexBlob: `
+    insert into blob_cid (ledger, store, cid, blob) values (?, ?, ?, ?) on conflict do nothing`,
+  findIndexed: `
+    select up_to from indexed where kind = ?`,
+  setIndexed: `
+    update indexed set up_to = ?2 where kind = ?1 and up_to < ?2`,
+  readNewMetas: `
+    select id, ledger, seq, cid from meta where id > ? order by id`,
+  readNewBlobs: `
+    select id, ledger, store, cid, size, exists (
+      select 1 from listing
+      where listing.ledger = blob.ledger and listing.store = blob.store
+        and listing.retired in (0, 1) and listing.blob = blob.id
+    ) as listed
+    from blob where id > ? order by id`,
 
   findWal: `
     select version, bytes from wal where tenant = ? and ledger = ? and owner = ? and name = ?`,

@@ -11,27 +11,50 @@ export const sqliteMigrations: readonly string[] = [
     id integer primary key,
     tenant text not null,
     ledger text not null,
-    head integer not null,
+    head integer not null,    -- as of the metas that are indexed, and of deletions
     floor integer not null,
     unique (tenant, ledger)
   ) strict;
 
+  -- Rows of meta and blob are appended. What finds them by anything but their number are tables of
+  -- its own, which hold those up to these marks, and may hold some of the others.
+  create table indexed (
+    kind text primary key,    -- meta, blob
+    up_to integer not null    -- id
+  ) strict, without rowid;
+  insert into indexed values ('meta', 0), ('blob', 0);
+
   create table meta (
+    id integer primary key,   -- rises with age
     ledger integer not null,
     seq integer not null,
     cid text not null,
     parents text not null,    -- JSON: [cid, …]
     blobs text not null,      -- JSON: [{ store, cid }, …]
     deleted integer,          -- seq that its deletion took
-    data blob not null,
-    primary key (ledger, seq),
-    unique (ledger, cid)
+    data blob not null
   ) strict;
+
+  create table meta_seq (
+    ledger integer not null,
+    seq integer not null,
+    meta integer not null,
+    primary key (ledger, seq)
+  ) strict, without rowid;
+
+  create table meta_cid (
+    ledger integer not null,
+    cid text not null,
+    seq integer not null,
+    meta integer not null,
+    primary key (ledger, cid)
+  ) strict, without rowid;
 
   -- Apart from meta, so that a commit which supersedes another never writes its row again.
   create table head (
     ledger integer not null,
     seq integer not null,     -- of a meta that nothing supersedes and nobody has deleted
+    meta integer not null,
     primary key (ledger, seq)
   ) strict, without rowid;
 
@@ -50,11 +73,19 @@ export const sqliteMigrations: readonly string[] = [
     cid text not null,
     digest blob not null,
     size integer not null,
-    bytes blob,               -- null: in the blob store
-    unique (ledger, store, cid)
+    bytes blob                -- null: in the blob store
   ) strict;
 
-  -- Apart from blob, so that listing and retiring never touch the bytes.
+  create table blob_cid (
+    ledger integer not null,
+    store text not null,
+    cid text not null,
+    blob integer not null,
+    primary key (ledger, store, cid)
+  ) strict, without rowid;
+
+  -- Apart from blob, so that listing and retiring never touch the bytes. A blob that is retired before
+  -- it is indexed stands here at once.
   create table listing (
     ledger integer not null,
     store text not null,
