@@ -12,15 +12,9 @@ import type { Statements } from "./sqlite_sql.ts";
 import { Tail, type TailBlob, type TailMeta } from "./sqlite_tail.ts";
 
 /**
- * So many rows in memory are folded into the indexes, a slice with each transaction. Commits that come
- * meanwhile add up to half as many, and what one transaction brings.
+ * For each row that a transaction brings, so many steps are taken; a row needs three at most, one of
+ * them for its ledger. So folding keeps ahead of what comes.
  */
-export const foldAtRows = 16_384;
-/**
- * A row takes two steps. For each row that a transaction brings, four steps are taken, so that folding
- * keeps ahead of it; and this many at least, so that those that lie on one page are taken together.
- */
-const leastSteps = 64;
 const stepsPerRow = 4;
 
 /** Where a meta stands. */
@@ -32,14 +26,22 @@ export interface MetaPlace {
 
 /** Options of {@linkcode SqliteIndex}. */
 export interface IndexOptions {
-  /** @default foldAtRows */
+  /**
+   * So many rows in memory are folded into the indexes, a slice with each transaction. What comes
+   * meanwhile adds up to three quarters as many, and what one transaction brings.
+   *
+   * @default 16384
+   */
   readonly foldAtRows?: number | undefined;
+  /** Steps of a slice at least, so that rows that lie on one page are taken together. @default 32 */
+  readonly foldSteps?: number | undefined;
 }
 
 /** The indexes on the disk, and the rows that they lack. */
 export class SqliteIndex {
   readonly #sql: Statements;
   readonly #foldAtRows: number;
+  readonly #foldSteps: number;
   #tail: Tail;
   #fold: Fold | undefined;
   #lastMeta: number;
@@ -49,9 +51,10 @@ export class SqliteIndex {
   #listed: TailBlob[] = [];
   #before: { readonly metas: number; readonly blobs: number };
 
-  constructor(sql: Statements, options: IndexOptions = {}) {
+  constructor(sql: Statements, { foldAtRows = 16_384, foldSteps = 32 }: IndexOptions = {}) {
     this.#sql = sql;
-    this.#foldAtRows = options.foldAtRows ?? foldAtRows;
+    this.#foldAtRows = foldAtRows;
+    this.#foldSteps = foldSteps;
     const [metas, blobs] = [indexedUpTo(sql, "meta"), indexedUpTo(sql, "blob")];
     this.#tail = new Tail(
       sql.readNewMetas.all(metas).map(tailMetaOf),
@@ -146,7 +149,7 @@ export class SqliteIndex {
     const fold = this.#fold ??= startFold(this.#tail, this.#sql, (blob) => this.#list(blob, false));
     const { metas, blobs } = this.#before;
     const added = this.#tail.size - metas - blobs;
-    let left = Math.max(leastSteps, stepsPerRow * added);
+    let left = Math.max(this.#foldSteps, stepsPerRow * added);
     while (left-- > 0 && !this.#isFolded) this.#isFolded = fold.step();
   }
 
