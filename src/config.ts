@@ -1,5 +1,7 @@
 /** Settings: from the environment and from flags to a {@linkcode Config}, all mistakes at once. */
 
+import { type FireproofJwk, parseFireproofKeys } from "./sts/fireproof_keys.ts";
+
 /** How a line of the log looks. */
 export type LogFormat = "text" | "json";
 
@@ -24,6 +26,8 @@ export interface Config {
   readonly publicUrl: string | undefined;
   /** Browser origins allowed; empty: the server's own and localhost. */
   readonly origins: readonly string[];
+  /** Public keys of a Fireproof deployment, whose tokens its stock clients bring along. */
+  readonly fireproofKeys: readonly FireproofJwk[];
   /** How the log looks, and its least level. */
   readonly log: { readonly format: LogFormat; readonly level: LogLevel };
   /** Whether a ledger comes into being with its first commit. */
@@ -107,6 +111,18 @@ export const settings: Settings = {
     allowed: "origins like https://app.example, separated by commas, or *",
     parse: parseOrigins,
   },
+  fireproofKeys: {
+    env: "CLOUD_SESSION_TOKEN_PUBLIC",
+    flag: "fireproof-keys",
+    fallback: "",
+    allowed: "public ES256 keys as Fireproof writes them (z…), separated by commas",
+    // A private key given by mistake must not be shown.
+    secret: true,
+    parse: (text) => {
+      const keys = parseFireproofKeys(text);
+      return keys && ok(keys);
+    },
+  },
   log: {
     env: "HEARTH_LOG",
     flag: "log",
@@ -125,8 +141,7 @@ export const settings: Settings = {
 
 /** Settings of later releases: better refused than silently not followed. */
 const unserved: Readonly<Record<string, string>> = {
-  HEARTH_ISSUERS: "this release trusts its own tokens only",
-  CLOUD_SESSION_TOKEN_PUBLIC: "this release trusts its own tokens only",
+  HEARTH_ISSUERS: "this release trusts its own tokens and those of Fireproof's keys only",
 };
 
 /** What is wrong with one setting. */
@@ -164,6 +179,7 @@ export function readConfig(
     bus: read("bus"),
     publicUrl: read("publicUrl"),
     origins: read("origins"),
+    fireproofKeys: read("fireproofKeys"),
     log: read("log"),
     autoCreate: read("autoCreate"),
   };

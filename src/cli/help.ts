@@ -13,6 +13,7 @@ ${invocation} token LEDGER…       prints a token for ledgers, each tenant/ledg
     --for NAME                  whom it is for
     --right read|write|admin    what it allows (write)
     --expires 1h                how long it lasts: 30s, 15m, 1h, 90d (1h)
+    --fireproof                 for the stock client: toCloud() of @fireproof/core
     --json                      prints it with what it says
 ${invocation} help | version
 

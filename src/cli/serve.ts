@@ -4,6 +4,8 @@ import process from "node:process";
 import { createLog, errorFields, type Log } from "../backend/log.ts";
 import { startBackend } from "../backend/start_backend.ts";
 import { type Config, settings } from "../config.ts";
+import { importFireproofKeys } from "../sts/fireproof_keys.ts";
+import { createFireproofVerifier } from "../sts/fireproof_verify.ts";
 import { createVerifier } from "../sts/verify.ts";
 import { version } from "./version.ts";
 import { type Command, parseArguments, UsageError } from "./command.ts";
@@ -32,10 +34,20 @@ export async function startServer(
 ): Promise<HearthServer> {
   await using opening = new AsyncDisposableStack();
   const key = await loadSigningKey(config);
+  const fireproofKeys = await importFireproofKeys(config.fireproofKeys);
   const stores = await openStores({ config, env, log }, opening);
   const backend = await startBackend({
     ...stores,
     verify: createVerifier([key]),
+    verifyFireproof: createFireproofVerifier({
+      own: key,
+      keys: fireproofKeys,
+      onMilliseconds: ({ id }, lifeMs) =>
+        log.warn("tokens of this key are written in milliseconds, and read as such", {
+          key: id,
+          lifeMs,
+        }),
+    }),
     urlSecret: key.secret,
     host: config.host,
     port: config.port,

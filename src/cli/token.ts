@@ -1,7 +1,8 @@
 /** `token`: makes a token for one or more ledgers. */
 
 import { isLedger, isRight } from "../sts/claims.ts";
-import { issueToken } from "../sts/issue.ts";
+import { issueFireproofToken, issueToken } from "../sts/issue.ts";
+import type { SigningKey } from "../sts/keys.ts";
 import { type Command, parseArguments, UsageError } from "./command.ts";
 import { loadSigningKey } from "./signing_key.ts";
 
@@ -18,6 +19,7 @@ export const token: Command = async (terminal, args) => {
     right: "value",
     for: "value",
     expires: "value",
+    fireproof: "switch",
     json: "switch",
   });
   const right = flags.get("right") ?? "write";
@@ -28,6 +30,7 @@ export const token: Command = async (terminal, args) => {
     ...words.filter((it) => !isLedger(it)).map((it) => `"${it}" is no tenant/ledger`),
     ...isRight(right) ? [] : ["--right is one of read, write, admin"],
     ...subject !== "" && subject.length <= 256 ? [] : ["--for names whom the token is for"],
+    ...flags.has("fireproof") ? fireproofMistakes(words, right) : [],
     ...lifeMs === undefined ? ["--expires is a time like 30s, 15m, 1h or 90d"] : [],
   ];
   if (mistakes.length > 0 || !isRight(right) || lifeMs === undefined) {
@@ -37,12 +40,49 @@ export const token: Command = async (terminal, args) => {
   const expiresAt = issuedAt + lifeMs;
   const ledgers = words.map((id) => ({ id, right }));
   const key = await loadSigningKey(config);
-  const made = await issueToken(key, { subject, ledgers, issuedAt, expiresAt });
+  const order = { subject, ledgers, issuedAt, expiresAt };
+  const made = flags.has("fireproof")
+    ? await issueForStockClient(key, order)
+    : await issueToken(key, order);
   terminal.out(
     flags.has("json") ? JSON.stringify({ token: made, subject, ledgers, expiresAt }) : made,
   );
   return 0;
 };
+
+/** What Fireproof's claims cannot say. */
+function fireproofMistakes(words: readonly string[], right: string): readonly string[] {
+  const tenants = new Set(words.map(tenantOf));
+  return [
+    ...tenants.size <= 1
+      ? []
+      : ["--fireproof takes ledgers of one tenant: its claims list them apart"],
+    ...right === "admin" ? ["--fireproof knows the rights read and write only"] : [],
+  ];
+}
+
+function issueForStockClient(key: SigningKey, order: Order): Promise<string> {
+  const { subject, ledgers: [first, ...others], issuedAt, expiresAt } = order;
+  if (!first || first.right === "admin") throw new TypeError("The order was not checked");
+  return issueFireproofToken(key, {
+    subject,
+    issuedAt,
+    expiresAt,
+    right: first.right,
+    tenant: tenantOf(first.id),
+    ledgers: [nameOf(first.id), ...others.map(({ id }) => nameOf(id))],
+  });
+}
+
+type Order = Parameters<typeof issueToken>[1];
+
+function tenantOf(ledger: string): string {
+  return ledger.slice(0, ledger.indexOf("/"));
+}
+
+function nameOf(ledger: string): string {
+  return ledger.slice(ledger.indexOf("/") + 1);
+}
 
 function parseDuration(text: string): number | undefined {
   const match = /^([1-9]\d{0,5})([smhd])$/.exec(text);

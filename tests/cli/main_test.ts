@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
+import { SimpleTokenStrategy } from "@fireproof/core-gateways-cloud";
 import { decodeJwt } from "jose";
 import { assert, assertEquals, assertMatch } from "#assert";
 import { main } from "../../src/cli/main.ts";
@@ -97,6 +98,28 @@ test("token prints the token alone, or with what it says", async () => {
   const json = JSON.parse(out);
   assertEquals([json.subject, json.ledgers], ["bob", [{ id: "acme/todos", right: "write" }]]);
   assertEquals(decodeJwt(json.token).exp, Math.floor(json.expiresAt / 1000));
+});
+
+test("token --fireproof prints a token that the stock client takes for its own", async () => {
+  await using folder = await makeTempFolder();
+  const env = { HEARTH_DATA: join(folder.path, "data") };
+  const args = ["token", "--fireproof", "acme/todos", "acme/notes", "--for", "alice"];
+  const { code, out, err } = await run(args, env);
+  assertEquals([code, err], [0, ""]);
+  const found = await new SimpleTokenStrategy(out).tryToken();
+  assert(found);
+  const { claims } = found;
+  assertEquals(claims.userId, "alice");
+  assertEquals(claims.selected, { tenant: "acme", ledger: "todos" });
+  assertEquals(claims.ledgers.map(({ id, right }) => [id, right]), [
+    ["todos", "write"],
+    ["notes", "write"],
+  ]);
+  for (const wrong of [["umbrella/todos"], ["--right", "admin"]]) {
+    const refused = await run([...args, ...wrong], env);
+    assertEquals([refused.code, refused.out], [2, ""]);
+    assert(refused.err.includes("--fireproof"), refused.err);
+  }
 });
 
 test("a damaged key is told, and not replaced", async () => {
