@@ -27,6 +27,13 @@ export interface LedgerPlace {
   readonly transport?: "auto" | "websocket" | "http" | undefined;
 }
 
+/** How the stock client reaches a ledger, which its token names. */
+export interface StockPlace {
+  /** `fpcloud://…` */
+  readonly url: string;
+  readonly token: string;
+}
+
 /** A file to make and attach: its bytes follow from name and size. */
 export interface FileOrder {
   readonly name: string;
@@ -55,6 +62,8 @@ export interface DeviceCalls {
   open(place: DatabasePlace): Promise<void>;
   /** Attaches the open database to a ledger. */
   attach(place: LedgerPlace): Promise<void>;
+  /** Attaches the open database by the stock client's own protocol. */
+  attachStock(place: StockPlace): Promise<void>;
   /** Puts documents one after another, each a commit of its own. */
   put(order: { readonly docs: readonly Doc[] }): Promise<void>;
   /** Puts documents of so much text each in one commit. */
@@ -85,6 +94,7 @@ export interface DeviceCalls {
 export const deviceCalls = [
   "open",
   "attach",
+  "attachStock",
   "put",
   "bulk",
   "remove",
@@ -140,6 +150,13 @@ export class DeviceCore implements DeviceCalls {
     hearth.onStatus(note);
     const attached = await this.#database.attach(hearth);
     this.#detach = () => attached.detach();
+  }
+
+  async attachStock({ url, token }: StockPlace): Promise<void> {
+    // Not at the top: devices in browsers have no use for it.
+    const { SimpleTokenStrategy, toCloud } = await import("@fireproof/core-gateways-cloud");
+    const strategy = new SimpleTokenStrategy(token);
+    await this.#database.attach(toCloud({ urls: { base: url }, strategy }));
   }
 
   async put({ docs }: { docs: readonly Doc[] }): Promise<void> {

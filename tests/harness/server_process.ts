@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { loadSigningKey } from "../../src/cli/signing_key.ts";
-import { issueToken } from "../../src/sts/issue.ts";
+import { issueFireproofToken, issueToken } from "../../src/sts/issue.ts";
+import type { SigningKey } from "../../src/sts/keys.ts";
 import { type Child, type Exit, startChild } from "./child.ts";
 import { eventually } from "./eventually.ts";
 import { freePort } from "./ports.ts";
@@ -40,6 +41,8 @@ export interface ServerProcess extends AsyncDisposable {
   readonly log: readonly LogLine[];
   /** A token for a ledger, `tenant/ledger`. */
   token(ledger: string, options?: TokenOptions): Promise<string>;
+  /** A token for the stock client, for a ledger, `tenant/ledger`. */
+  stockToken(ledger: string, options?: TokenOptions): Promise<string>;
   /** Closes what its log goes to, as a log reader does that crashes. */
   stopReading(): void;
   /** Ends it as an operator does. */
@@ -126,13 +129,22 @@ class RealServer implements ServerProcess {
     ledger: string,
     { right = "write", subject = "tester" }: TokenOptions = {},
   ): Promise<string> {
-    // As the command `token` does it, without the start of a process for each.
-    const issuedAt = Date.now();
-    const expiresAt = issuedAt + tokenLifeMs;
     const ledgers = [{ id: ledger, right }];
-    const database = this.#env["DATABASE_URL"];
-    const key = await loadSigningKey({ data: this.#data.path, database });
-    return await issueToken(key, { subject, ledgers, issuedAt, expiresAt });
+    return await issueToken(await this.#key(), { subject, ledgers, ...lifeFromNow() });
+  }
+
+  async stockToken(
+    ledger: string,
+    { right = "write", subject = "tester" }: TokenOptions = {},
+  ): Promise<string> {
+    const [tenant = "", name = ""] = ledger.split("/");
+    const order = { subject, tenant, ledgers: [name], right } as const;
+    return await issueFireproofToken(await this.#key(), { ...order, ...lifeFromNow() });
+  }
+
+  /** Tokens are made as the command `token` does it, without the start of a process for each. */
+  #key(): Promise<SigningKey> {
+    return loadSigningKey({ data: this.#data.path, database: this.#env["DATABASE_URL"] });
   }
 
   stopReading(): void {
@@ -156,6 +168,11 @@ class RealServer implements ServerProcess {
     if (!this.#child) throw new Error("The server was never started");
     return this.#child;
   }
+}
+
+function lifeFromNow() {
+  const issuedAt = Date.now();
+  return { issuedAt, expiresAt: issuedAt + tokenLifeMs };
 }
 
 /** The permissions with which `deno task start` runs the server. */
