@@ -19,8 +19,9 @@ import { createLog } from "./src/backend/log.ts";
 import { main } from "./src/cli/main.ts";
 import { type HearthServer, startServer } from "./src/cli/serve.ts";
 import { type Config, type LogFormat, type LogLevel, readConfig } from "./src/config.ts";
+import type { FireproofJwk } from "./src/sts/fireproof_keys.ts";
 
-export type { Config, HearthServer, LogFormat, LogLevel };
+export type { Config, FireproofJwk, HearthServer, LogFormat, LogLevel };
 
 /**
  * Starts a server. What is not given has the default of `help`; of the environment only the

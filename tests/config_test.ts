@@ -44,7 +44,13 @@ test("a flag wins over the environment", () => {
 });
 
 test("every setting can be set", () => {
-  const jwk = { kty: "EC", crv: "P-256", x: "x".repeat(43), y: "y".repeat(43) } as const;
+  // The base point of P-256.
+  const jwk = {
+    kty: "EC",
+    crv: "P-256",
+    x: "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpY",
+    y: "T-NC4v4af5uO5-tKfA-eFivOM1drMV7Oy7ZAaDe_UfU",
+  } as const;
   const found = read({
     DATABASE_URL: "postgres://u:p@db.example/hearth",
     HEARTH_BLOBS: "s3://bucket/prefix?region=eu-1",

@@ -14,14 +14,17 @@ const maxKeyText = 2_048;
 const coordinate = v.pipe(v.string(), v.regex(/^[\w-]{43}$/));
 
 /** RFC 7518 §6.2.1. A private key given by mistake is refused: it must not lie about here. */
-const jwkSchema = v.object({
-  kty: v.literal("EC"),
-  crv: v.literal("P-256"),
-  x: coordinate,
-  y: coordinate,
-  alg: v.optional(v.literal(fireproofAlgorithm)),
-  d: v.optional(v.never()),
-});
+const jwkSchema = v.pipe(
+  v.object({
+    kty: v.literal("EC"),
+    crv: v.literal("P-256"),
+    x: coordinate,
+    y: coordinate,
+    alg: v.optional(v.literal(fireproofAlgorithm)),
+    d: v.optional(v.never()),
+  }),
+  v.check(({ x, y }) => isOnCurve(toNumber(x), toNumber(y))),
+);
 
 const jwksSchema = v.object({ keys: v.pipe(v.array(jwkSchema), v.minLength(1)) });
 
@@ -60,24 +63,15 @@ export function parseFireproofKeys(text: string): readonly FireproofJwk[] | unde
   return keys.length <= maxKeys ? keys : undefined;
 }
 
-/**
- * Makes keys ready for use.
- *
- * @throws {TypeError} when one is no point of the curve
- */
+/** Makes keys ready for use. */
 export async function importFireproofKeys(
   jwks: readonly FireproofJwk[],
 ): Promise<readonly FireproofKey[]> {
   return await Promise.all(jwks.map(async ({ kty, crv, x, y }) => {
     const jwk = { kty, crv, x, y };
-    const id = await calculateJwkThumbprint(jwk);
-    try {
-      const publicKey = await importJWK(jwk, fireproofAlgorithm);
-      // jose gives bytes for symmetric keys alone, which the schema has refused.
-      return { id, publicKey: publicKey as CryptoKey };
-    } catch (cause) {
-      throw new TypeError(`Cannot use the public key ${id}: it is no point of P-256`, { cause });
-    }
+    const publicKey = await importJWK(jwk, fireproofAlgorithm);
+    // jose gives bytes for symmetric keys alone, which the schema has refused.
+    return { id: await calculateJwkThumbprint(jwk), publicKey: publicKey as CryptoKey };
   }));
 }
 
@@ -94,6 +88,22 @@ function parseKeys(text: string): readonly FireproofJwk[] | undefined {
   if (set.success) return set.output.keys;
   const single = v.safeParse(jwkSchema, value);
   return single.success ? [single.output] : undefined;
+}
+
+/** Prime and constant of P-256: y² = x³ − 3x + b (FIPS 186-4 D.1.2.3). Deno imports any point. */
+const p = 0xffffffff00000001000000000000000000000000ffffffffffffffffffffffffn;
+const b = 0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604bn;
+
+function isOnCurve(x: bigint, y: bigint): boolean {
+  return x < p && y < p && (x ** 3n - 3n * x + b - y ** 2n) % p === 0n;
+}
+
+function toNumber(coordinate: string): bigint {
+  return BigInt(`0x${Array.from(fromBase64(coordinate) ?? [], toHex).join("") || "0"}`);
+}
+
+function toHex(byte: number): string {
+  return byte.toString(16).padStart(2, "0");
 }
 
 /** JSON of a key begins with `{"`, in base64 `ey`: a leading `z` is the mark of base58btc alone. */

@@ -15,7 +15,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
   gateway: ["base", "protocol", "transport", "client"],
   sts: ["protocol"],
   backend: ["base", "protocol", "sts"],
-  config: ["protocol"],
+  config: ["protocol", "sts"],
   cli: ["base", "protocol", "transport", "client", "sts", "backend", "config"],
   "mod.ts": ["protocol", "client", "gateway"],
   "server.ts": ["cli", "config", "backend", "sts", "protocol"],

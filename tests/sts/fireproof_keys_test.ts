@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { exportJWK, generateKeyPair } from "jose";
 import { importFireproofKeys, parseFireproofKeys } from "../../src/sts/fireproof_keys.ts";
 import { base58btc } from "multiformats/bases/base58";
-import { assert, assertEquals, assertRejects } from "#assert";
+import { assert, assertEquals } from "#assert";
 import { makeDeployment } from "./fireproof_signing.ts";
 
 const first = await makeDeployment();
@@ -44,6 +44,7 @@ test("what is no public P-256 key is refused", async () => {
     "a key of another curve": toBase58(await exportJWK(publicKey)),
     "a key for another algorithm": toBase58({ ...first.jwk, alg: "ES384" }),
     "a key without y": toBase58({ ...first.jwk, y: undefined }),
+    "no point of the curve": toBase58({ ...first.jwk, y: first.jwk.x }),
     "an empty set": toBase58({ keys: [] }),
     "null": toBase58(null),
     "an empty part": `${first.env},`,
@@ -53,11 +54,4 @@ test("what is no public P-256 key is refused", async () => {
   for (const [what, text] of Object.entries(wrong)) {
     assertEquals(parseFireproofKeys(text), undefined, what);
   }
-});
-
-test("a key that is no point of the curve is refused when it is made ready", async () => {
-  const keys = parseFireproofKeys(toBase58({ ...first.jwk, y: first.jwk.x }));
-  assert(keys);
-  const error = await assertRejects(() => importFireproofKeys(keys));
-  assert(error instanceof TypeError && error.message.includes("P-256"), String(error));
 });
