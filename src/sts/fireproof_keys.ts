@@ -30,9 +30,13 @@ const jwksSchema = v.object({ keys: v.pipe(v.array(jwkSchema), v.minLength(1)) }
 
 /** A public key as a deployment writes it down. */
 export interface FireproofJwk {
+  /** Elliptic curve. */
   readonly kty: "EC";
+  /** Which curve. */
   readonly crv: "P-256";
+  /** First coordinate, base64url. */
   readonly x: string;
+  /** Second coordinate, base64url. */
   readonly y: string;
 }
 
