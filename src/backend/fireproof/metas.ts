@@ -39,13 +39,19 @@ export function toMeta({ cid, parents, data: text }: SerializedMeta): Meta | und
   const data = fromBase64pad(text);
   const block = data && readMetaBlock(data);
   if (!data || !block) return undefined;
-  if (cid !== cidOfBlock(data) || parents.join() !== block.parents.join()) {
+  // The client sorts them in the block, and names them in the order in which it met them.
+  if (cid !== cidOfBlock(data) || parents.toSorted().join() !== block.parents.toSorted().join()) {
     throw new HearthError(
       "DIGEST_MISMATCH",
       "Cannot keep the meta: its data has another CID or other parents",
     );
   }
-  return { cid, parents, data, blobs: block.cars.map((cid) => ({ store: "car", cid })) };
+  return {
+    cid,
+    parents: block.parents,
+    data,
+    blobs: block.cars.map((cid) => ({ store: "car", cid })),
+  };
 }
 
 /** The form in which a meta is sent. */
