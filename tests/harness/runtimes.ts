@@ -44,7 +44,7 @@ function search(name: RuntimeName): Runtime | undefined {
 }
 
 /** Any file of TypeScript that needs a package. */
-const probe = fileURLToPath(new URL("../../src/protocol/codec.ts", import.meta.url));
+const probe = fileURLToPath(new URL("../../src/protocol/parse.ts", import.meta.url));
 
 function runtime(name: RuntimeName, command: string): Runtime {
   return {
