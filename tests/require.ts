@@ -13,3 +13,11 @@ export function requirement(name: string, lack: () => string | undefined): strin
   const required = (process.env.HEARTH_TEST_REQUIRE ?? "").split(",").map((it) => it.trim());
   return !required.includes(name) && lack() || false;
 }
+
+/**
+ * A reason to skip a long test: `HEARTH_TEST_BRIEF` is set, which is for repeating the tests on a second
+ * and third runtime.
+ */
+export function brevity(): string | false {
+  return process.env.HEARTH_TEST_BRIEF ? "long, and HEARTH_TEST_BRIEF is set" : false;
+}

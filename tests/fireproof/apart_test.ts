@@ -9,14 +9,14 @@ import { eventually } from "../harness/eventually.ts";
 import { countRequests } from "../harness/request_count.ts";
 import { type ServerProcess, startServer } from "../harness/server_process.ts";
 import { makeTempFolder } from "../harness/temp_folder.ts";
-import { docsOf, have, headsOf, idsOf, join, ledger, patient, reach } from "./scene.ts";
+import { docsOf, have, headsOf, idsOf, join, ledger, long, reach } from "./scene.ts";
 
 const ids = { common: idsOf("common", 30), a: idsOf("a", 120), b: idsOf("b", 120) };
 const all = [...ids.common, ...ids.a, ...ids.b];
 
 test(
   "devices that compacted twice apart are merged by fresh readers and by themselves",
-  patient,
+  long,
   async () => {
     await using server = await startServer();
     await using folder = await makeTempFolder();
@@ -65,7 +65,7 @@ async function writeAndCompact(device: Device, ids: readonly string[]): Promise<
 
 const torn = "acme/torn";
 
-test("what is nowhere is searched for once, and stays until it is found", patient, async () => {
+test("what is nowhere is searched for once, and stays until it is found", long, async () => {
   await using server = await startServer();
   await using folder = await makeTempFolder();
   await writeApart(server, folder.path);

@@ -7,9 +7,9 @@ import { diskPlace, startDevice } from "../harness/device.ts";
 import { countRequests } from "../harness/request_count.ts";
 import { startServer } from "../harness/server_process.ts";
 import { makeTempFolder } from "../harness/temp_folder.ts";
-import { docsOf, have, headsOf, hear, idsOf, join, ledger, patient, reach } from "./scene.ts";
+import { docsOf, have, headsOf, hear, idsOf, join, ledger, long, patient, reach } from "./scene.ts";
 
-test("a fresh reader of 300 commits gets all in two round trips", patient, async () => {
+test("a fresh reader of 300 commits gets all in two round trips", long, async () => {
   await using server = await startServer();
   await using live = await startDevice();
   const ids = idsOf("doc", 300);
@@ -34,7 +34,7 @@ test("a fresh reader of 300 commits gets all in two round trips", patient, async
 
 test(
   "the re-attach of a ledger of 300 commits uploads nothing and asks once",
-  patient,
+  long,
   async () => {
     await using server = await startServer();
     await using folder = await makeTempFolder();
@@ -129,7 +129,7 @@ test("compaction harms no live reader and no fresh one", patient, async () => {
   await have([writer, live, fresh], [...ids, "after", "answer"]);
 });
 
-test("two writers cross the automatic compaction at once", patient, async () => {
+test("two writers cross the automatic compaction at once", long, async () => {
   await using server = await startServer();
   await using a = await startDevice();
   await using b = await startDevice();

@@ -5,9 +5,9 @@ import { assertEquals } from "#assert";
 import { type Device, diskPlace, startDevice } from "../harness/device.ts";
 import { startServer } from "../harness/server_process.ts";
 import { makeTempFolder } from "../harness/temp_folder.ts";
-import { docsOf, have, idsOf, join, patient } from "./scene.ts";
+import { docsOf, have, idsOf, join, long } from "./scene.ts";
 
-test("a compaction amid writes and merges keeps both devices whole", patient, async () => {
+test("a compaction amid writes and merges keeps both devices whole", long, async () => {
   await using server = await startServer();
   await using folder = await makeTempFolder();
   const places = {

@@ -3,11 +3,11 @@
 import { test } from "node:test";
 import { startDevice } from "../harness/device.ts";
 import { startServer } from "../harness/server_process.ts";
-import { docsOf, have, idsOf, join, patient } from "./scene.ts";
+import { docsOf, have, idsOf, join, long } from "./scene.ts";
 
 const kills = 4;
 
-test("kill -9 of the server under two writers loses no flushed write", patient, async () => {
+test("kill -9 of the server under two writers loses no flushed write", long, async () => {
   await using server = await startServer();
   await using a = await startDevice();
   await using b = await startDevice();

@@ -6,7 +6,7 @@ import { memoryPlace, startDevice } from "../harness/device.ts";
 import { findRuntime, runtimeNames } from "../harness/runtimes.ts";
 import { startServer } from "../harness/server_process.ts";
 import { requirement } from "../require.ts";
-import { docsOf, have, hear, idsOf, join, patient } from "./scene.ts";
+import { docsOf, have, hear, idsOf, join, long, patient } from "./scene.ts";
 
 for (const transport of ["auto", "websocket", "http"] as const) {
   test(`two databases hear each other live, by transport "${transport}"`, patient, async () => {
@@ -55,7 +55,7 @@ test("processes on all three runtimes share one ledger", {
   assertEquals(contents[2], contents[0]);
 });
 
-test("three writers at once converge, and no reader ever misses a block", patient, async () => {
+test("three writers at once converge, and no reader ever misses a block", long, async () => {
   await using server = await startServer();
   await using a = await startDevice();
   await using b = await startDevice();

@@ -6,10 +6,14 @@ import type { Changes, Client } from "../../src/client/mod.ts";
 import type { Device } from "../harness/device.ts";
 import type { Doc, LedgerPlace } from "../harness/device_core.ts";
 import { eventually } from "../harness/eventually.ts";
+import { brevity } from "../require.ts";
 import type { ServerProcess, TokenOptions } from "../harness/server_process.ts";
 
 /** Bound of one test: most take seconds, but several databases at work need the processor. */
 export const patient: TestOptions = { timeout: 180_000 };
+
+/** For tests that keep several databases at work for ten seconds or more. */
+export const long: TestOptions = { ...patient, skip: brevity() };
 
 /** The ledger of tests that need only one. */
 export const ledger = "acme/todos";

@@ -5,14 +5,14 @@ import { type Device, diskPlace, startDevice } from "../harness/device.ts";
 import { type ServerProcess, startServer } from "../harness/server_process.ts";
 import { makeTempFolder } from "../harness/temp_folder.ts";
 import { type Random, seededRandom, testSeed } from "../random.ts";
-import { docsOf, have, idsOf, join, ledger, patient } from "./scene.ts";
+import { docsOf, have, idsOf, join, ledger, long } from "./scene.ts";
 
 const names = ["a", "b", "c"];
 const steps = 12;
 
 test(
   "devices that write through every mishap agree, and stay whole by themselves",
-  patient,
+  long,
   async () => {
     const seed = testSeed();
     await using folder = await makeTempFolder();
