@@ -196,7 +196,8 @@ export class Hub {
       blobs: content.blobs,
       more: content.more ?? false,
     });
-    for (const listener of listeners) listener.onChange({ after, seq, frame });
+    const change = { after, seq, frame };
+    for (const listener of listeners) listener.onChange(change);
   }
 }
 

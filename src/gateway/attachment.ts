@@ -10,6 +10,7 @@ import { Keeper } from "./keeper.ts";
 import { Knowledge } from "./knowledge.ts";
 import { forgetBeforeAttach } from "./loading.ts";
 import { Outbox } from "./outbox.ts";
+import { rememberCommits } from "./own_commits.ts";
 import type { Status } from "./status.ts";
 
 /** Longest time that `attach` waits for the ledger's content before the app goes on without it. */
@@ -54,6 +55,7 @@ export class Attachment {
     });
     this.#keeper = new Keeper({ loader, logger: deps.logger, signal });
     forgetBeforeAttach(loader);
+    rememberCommits(loader);
     mendCompaction(loader, (cars) => this.#outbox.addCompacted(cars), signal);
     findFilesRemotely(loader, { client, ledger, signal });
     const stop = client.onStatus((status) => {

@@ -9,6 +9,7 @@ import {
   type AnyLink,
   type CarStore,
   type FileStore,
+  type FPBlock,
   isDocBlockItem,
   isFPBlockItem,
   type Loadable,
@@ -47,13 +48,24 @@ export async function openCar(
   const { blocks, roots } = (await loadCar(loader, cid, store)).item.value.car;
   const root = blocks.find((block) => roots[0]?.equals(block.cid));
   const header = root && isFPBlockItem(root) ? root.item.value.fp : undefined;
-  const head = isRecord(header?.meta) ? [header.meta.head].flat().filter(isLink) : [];
-  return {
+  return toOpenedCar(blocks, {
+    meta: header?.meta,
     needs: header?.cars.flat() ?? [],
     compacts: header?.compact.flat() ?? [],
+  });
+}
+
+/** What the blocks of a car and its commit header tell. */
+export function toOpenedCar(
+  blocks: readonly FPBlock[],
+  header: Pick<OpenedCar, "meta" | "needs" | "compacts">,
+): OpenedCar {
+  const { meta } = header;
+  const head = isRecord(meta) ? [meta.head].flat().filter(isLink) : [];
+  return {
+    ...header,
     files: blocks.flatMap((block) => isDocBlockItem(block.item) ? filesOf(block.item.value) : []),
     head,
-    meta: header?.meta,
     isWrite: blocks.some((block) => head.some((event) => event.equals(block.cid))),
   };
 }

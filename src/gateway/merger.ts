@@ -63,6 +63,8 @@ export class Merger {
    */
   async hasCompacted(meta: Meta): Promise<boolean> {
     const { loader, knowledge, fetcher } = this.#deps;
+    // The cars of a commit are among the blobs that its meta names.
+    if (!meta.blobs.some(({ cid }) => fetcher.hasElsewhere(cid))) return false;
     const { cars } = (await toEvent(loader.sthis, meta)).dbMeta;
     const [head] = cars;
     if (!head || !cars.every((car) => fetcher.hasElsewhere(`${car}`))) return false;

@@ -14,6 +14,7 @@ import { keepingCars } from "./compaction.ts";
 import { exportKeys } from "./keys.ts";
 import type { Knowledge } from "./knowledge.ts";
 import { toMeta } from "./metas.ts";
+import { rememberedCommit } from "./own_commits.ts";
 import { toHearthError } from "./values.ts";
 
 /** Blob bytes gathered before they are sent: what one commit of any size costs in memory. */
@@ -243,7 +244,7 @@ export class Outbox {
         needed.set(`${car}`, car);
       }
       if (!cars[0]) continue;
-      const opened = await openCar(loader, cars[0], local);
+      const opened = rememberedCommit(loader, cars[0]) ?? await openCar(loader, cars[0], local);
       for (const car of opened.needs) needed.set(`${car}`, car);
       for (const car of opened.compacts) compacted.add(`${car}`);
       head.push(...opened.head);
@@ -264,7 +265,8 @@ export class Outbox {
     const cars = [...await this.#missing("car", asked), ...certain];
     const files = new Map<string, AnyLink>();
     for (const [, link] of cars) {
-      for (const file of (await openCar(loader, link, local)).files) files.set(`${file}`, file);
+      const { files: named } = rememberedCommit(loader, link) ?? await openCar(loader, link, local);
+      for (const file of named) files.set(`${file}`, file);
     }
     const unknownFiles = [...files].filter(([cid]) => !knowledge.isStored({ store: "file", cid }));
     for (const [cid, link] of await this.#missing("file", unknownFiles)) {
