@@ -2,7 +2,7 @@
 
 import { it } from "node:test";
 import { assertEquals } from "#assert";
-import type { MetaStore } from "../../src/backend/stores/meta_store.ts";
+import type { MetaStore, NewBlob } from "../../src/backend/stores/meta_store.ts";
 import { blobOf, cidOf, commitOf, largeBlobOf, ledger, metaOf, putOf, refOf } from "./fixtures.ts";
 import { commitOne, done, named } from "./outcomes.ts";
 
@@ -27,8 +27,30 @@ export function metaStoreBlobTests(open: () => Promise<MetaStore>): void {
     const refs = [empty, large, refOf("absent"), refOf("a", "file"), refOf("a")];
     assertEquals(await store.findBlobs(ledger, refs), [empty, large, blobOf("a")]);
     const { bytes: _, ...bare } = blobOf("a");
-    assertEquals(await store.findBlobs(ledger, [refOf("a")], { bytes: false }), [bare]);
+    const unread = { ...bare, unread: true } as const;
+    assertEquals(await store.findBlobs(ledger, [refOf("a")], { maxBytes: 0 }), [unread]);
+    const none = { ...describe(empty), unread: true } as const;
+    assertEquals(await store.findBlobs(ledger, refs, { maxBytes: 0 }), [none, large, unread]);
     assertEquals(await store.findBlobs("acme/none", refs), []);
+  });
+
+  it("reads bytes in the order asked, up to the first that does not fit in", async () => {
+    await using store = await open();
+    const large = largeBlobOf("large", 1 << 20);
+    const [a, b, c, d] = [
+      blobOf("a", "x".repeat(10)),
+      blobOf("b", "x".repeat(20)),
+      blobOf("c", "x".repeat(30)),
+      blobOf("d", "x"),
+    ];
+    await commitOne(store, commitOf({ blobs: [d, c, large, b, a] }));
+    const unread = (blob: NewBlob) => ({ ...describe(blob), unread: true as const });
+    const refs = [a, large, b, c, d];
+    const found = (maxBytes: number) => store.findBlobs(ledger, refs, { maxBytes });
+    assertEquals(await found(61), [a, large, b, c, d]);
+    assertEquals(await found(60), [a, large, b, c, unread(d)]);
+    assertEquals(await found(59), [a, large, b, unread(c), unread(d)]);
+    assertEquals(await found(9), [unread(a), large, unread(b), unread(c), unread(d)]);
   });
 
   it("lists the cars in use, newest first", async () => {
@@ -115,4 +137,8 @@ export function metaStoreBlobTests(open: () => Promise<MetaStore>): void {
 
 async function inventory(store: MetaStore): Promise<readonly string[]> {
   return (await store.inventory(ledger, 10)).map(({ cid }) => cid);
+}
+
+function describe({ bytes: _, ...rest }: NewBlob): NewBlob {
+  return rest;
 }

@@ -11,6 +11,8 @@ test("what is remembered of a commit is what its car says", async () => {
   await using scene = await openScene();
   const { loader, database } = scene;
   const file = new File(["hello"], "hello.txt", { type: "text/plain" });
+  // Fireproof tells files by their constructor, which Bun says is Blob.
+  if (file.constructor !== File) Object.defineProperty(file, "constructor", { value: File });
   await database.put({ _id: "first", text: "one" });
   await database.put({ _id: "with a file", _files: { hello: file } });
   await Promise.all([

@@ -68,7 +68,7 @@ async function put(
   incoming: IncomingMessage,
 ): Promise<Response> {
   const maxBytes = Math.min(maxUploadBytes, services.limits.blobBytes);
-  const [known] = await services.metaStore.findBlobs(ledger, [ref], { bytes: false });
+  const [known] = await services.metaStore.findBlobs(ledger, [ref], { maxBytes: 0 });
   if (known) {
     // The first bytes stay (G10), and nothing is written. Read all the same, so that the client, which
     // uploads hundreds like this when it attaches, keeps its connection.

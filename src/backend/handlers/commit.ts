@@ -104,7 +104,7 @@ async function findUploads(
   );
   const absent = uploads.filter((_, at) => !stored[at]);
   if (absent.length > 0) {
-    const known = await metaStore.findBlobs(ledger, absent, { bytes: false });
+    const known = await metaStore.findBlobs(ledger, absent, { maxBytes: 0 });
     const missing = namesBeyond(absent, known);
     if (missing.length > 0) throw missingBlobs(ledger, missing);
   }

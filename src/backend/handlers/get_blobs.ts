@@ -11,38 +11,45 @@ import { namesBeyond } from "./refs.ts";
 /** Hands out blobs, in the order asked; reads the bytes of those alone that fit into the answer. */
 export const getBlobs: Handler<"getBlobs"> = async (services, params, { baseUrl }) => {
   const { ledger, blobs: refs, inlineBytes = Infinity } = params;
-  const found = await services.metaStore.findBlobs(ledger, refs, { bytes: false });
-  let left = Math.min(inlineBytes, services.limits.inlineBytes);
-  const direct = await signAll(services, ledger, found, left);
+  const { metaStore, directBlobs, limits, urls, clock } = services;
+  const budget = Math.min(inlineBytes, limits.inlineBytes);
+  const found = await metaStore.findBlobs(ledger, refs, { maxBytes: directBlobs ? 0 : budget });
+  const direct = await signAll(services, ledger, found, budget);
+  let left = budget;
   for (const { url } of direct.values()) left -= url.length;
-  const fits = found.map(({ size, ...ref }) => {
-    if (size > left || direct.has(refKey(ref))) return false;
-    left -= size;
-    return true;
-  });
-  const inline = await services.metaStore.findBlobs(ledger, found.filter((_, at) => fits[at]));
-  const bytesOf = new Map(inline.map((blob) => [refKey(blob), blob]));
+  // Requests to the store come before all bytes: each spares this server a blob.
+  const wanted = directBlobs ? found.filter((blob) => blob.unread) : [];
+  const read = wanted.length > 0 && left > 0
+    ? await metaStore.findBlobs(ledger, wanted, { maxBytes: left })
+    : found;
+  const bytesOf = new Map(read.map((blob) => [refKey(blob), blob.bytes]));
+  for (const bytes of bytesOf.values()) left -= bytes?.length ?? 0;
   const blobs: BlobAnswer[] = [];
-  for (const { store, cid, size, digest } of found) {
-    const whole = bytesOf.get(refKey({ store, cid }));
-    if (whole) {
-      blobs.push({ store, cid, size, digest, bytes: await readWhole(services, ledger, whole) });
+  for (const blob of found) {
+    const { store, cid, size, digest, unread } = blob;
+    const key = refKey(blob);
+    let bytes = bytesOf.get(key);
+    if (!bytes && !unread && !direct.has(key) && size <= left) {
+      left -= size;
+      bytes = await readWhole(services, ledger, blob);
+    }
+    if (bytes) {
+      blobs.push({ store, cid, size, digest, bytes });
       continue;
     }
-    const url = services.urls.sign(baseUrl, {
+    const url = urls.sign(baseUrl, {
       method: "GET",
       key: { ledger, store, cid, digest, size },
-      expiresAt: services.clock.now() + urlLifeMs,
+      expiresAt: clock.now() + urlLifeMs,
     });
-    blobs.push({ store, cid, size, digest, url, direct: direct.get(refKey({ store, cid })) });
+    blobs.push({ store, cid, size, digest, url, direct: direct.get(key) });
   }
   return { blobs, missing: namesBeyond(refs, found) };
 };
 
 /**
- * Requests to the store, by blob. They come before all bytes, since each spares this server a blob,
- * and count like them, so that an answer full of both is no larger. A blob for whose request there
- * is no room left goes through this server.
+ * Requests to the store, by blob. They count like bytes, so that an answer full of both is no larger.
+ * A blob for whose request there is no room left goes through this server.
  */
 async function signAll(
   services: Services,
@@ -51,6 +58,7 @@ async function signAll(
   budget: number,
 ): Promise<ReadonlyMap<string, DirectRequest>> {
   const requests = new Map<string, DirectRequest>();
+  if (!services.directBlobs) return requests;
   let left = budget;
   for (const { store, cid, digest, size } of blobs) {
     const key = { ledger, store, cid, digest, size };
@@ -66,9 +74,8 @@ async function signAll(
 async function readWhole(
   { blobStore }: Services,
   ledger: LedgerId,
-  { store, cid, digest, size, bytes }: StoredBlob,
+  { store, cid, digest, size }: StoredBlob,
 ): Promise<Uint8Array> {
-  if (bytes) return bytes;
   const body = await blobStore.get({ ledger, store, cid, digest, size });
   if (!body) throw new Error(`blob ${store}/${cid} of ${ledger} was committed and is gone`);
   const whole = new Uint8Array(size);

@@ -32,7 +32,7 @@ function keyToPut({ limits }: Services, params: Params<"signUrl">): BlobKey {
 
 async function keyToGet({ metaStore }: Services, params: Params<"signUrl">): Promise<BlobKey> {
   const { ledger, store, cid } = params;
-  const [blob] = await metaStore.findBlobs(ledger, [{ store, cid }], { bytes: false });
+  const [blob] = await metaStore.findBlobs(ledger, [{ store, cid }], { maxBytes: 0 });
   if (!blob) {
     throw new HearthError("NOT_FOUND", `Cannot sign a GET of ${cid}: "${ledger}" does not hold it`);
   }

@@ -142,14 +142,17 @@ class MemoryMetaStore implements MetaStore {
   findBlobs(
     ledger: LedgerId,
     refs: readonly BlobRef[],
-    { bytes: withBytes = true }: FindBlobsOptions = {},
+    { maxBytes = Infinity }: FindBlobsOptions = {},
   ): Promise<readonly StoredBlob[]> {
     const blobs = this.#ledgers.get(ledger)?.blobs;
+    let read = 0;
     return Promise.resolve(refs.flatMap((ref) => {
       const blob = blobs?.get(refKey(ref))?.blob;
       if (!blob) return [];
       const { bytes, ...rest } = blob;
-      return withBytes && bytes ? [{ ...rest, bytes }] : [rest];
+      if (!bytes) return [rest];
+      read += rest.size;
+      return [maxBytes > 0 && read <= maxBytes ? { ...rest, bytes } : { ...rest, unread: true }];
     }));
   }
 

@@ -22,7 +22,10 @@ export interface NewBlob extends BlobRef {
 }
 
 /** A blob that the ledger holds. */
-export type StoredBlob = NewBlob;
+export interface StoredBlob extends NewBlob {
+  /** The database keeps its bytes, and they were not read: they are beyond what was asked for. */
+  readonly unread?: true;
+}
 
 /** One client's commit. */
 export interface Commit {
@@ -122,8 +125,13 @@ export interface HeldCount {
 
 /** Options of {@linkcode MetaStore.findBlobs}. */
 export interface FindBlobsOptions {
-  /** Whether to read the bytes that the database keeps. @default true */
-  readonly bytes?: boolean | undefined;
+  /**
+   * How much to read of what the database keeps: blobs in the order asked, up to the first that does
+   * not fit in; 0 reads none.
+   *
+   * @default everything
+   */
+  readonly maxBytes?: number | undefined;
 }
 
 /** The database behind the server. */

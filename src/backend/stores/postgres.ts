@@ -199,7 +199,7 @@ class PostgresStore implements MetaStore {
   findBlobs(
     ledger: LedgerId,
     refs: readonly BlobRef[],
-    { bytes = true }: FindBlobsOptions = {},
+    { maxBytes = Number.MAX_SAFE_INTEGER }: FindBlobsOptions = {},
   ): Promise<readonly StoredBlob[]> {
     if (refs.length === 0) return Promise.resolve([]);
     const [tenant, name] = splitLedger(ledger);
@@ -211,11 +211,10 @@ class PostgresStore implements MetaStore {
           textArray(refs.map(() => name)),
           textArray(refs.map((it) => it.store)),
           textArray(refs.map((it) => it.cid)),
-          String(bytes),
+          String(Math.min(maxBytes, Number.MAX_SAFE_INTEGER)),
         ),
       });
-      return rows.toSorted((one, other) => integerOf(one, "at") - integerOf(other, "at"))
-        .map(blobOf);
+      return rows.map(blobOf);
     });
   }
 
@@ -367,7 +366,8 @@ function partsOf(rows: readonly Row[]) {
 
 function blobOf(row: Row): StoredBlob {
   const found = { ...refOf(row), digest: bytesOf(row, "digest"), size: integerOf(row, "size") };
-  return row["bytes"] === null ? found : { ...found, bytes: bytesOf(row, "bytes") };
+  if (row["bytes"] !== null) return { ...found, bytes: bytesOf(row, "bytes") };
+  return integerOf(row, "kept") === 0 ? found : { ...found, unread: true };
 }
 
 function walNames({ ledger, owner, name }: WalKey) {

@@ -205,11 +205,15 @@ export const sql = {
     where tenant = $1::text and ledger = $2::text order by seq, item)`,
 
   findBlobs: `
-    select asked.at, found.store, found.cid, found.digest, found.size,
-      case when $5::text::boolean then found.bytes end as bytes
-    from unnest($1::text[], $2::text[], $3::text[], $4::text[])
-      with ordinality as asked (tenant, ledger, store, cid, at)
-    ${findBlob}`,
+    select store, cid, digest, size, kept, case when $5::text::bigint > 0
+      and sum(size * kept) over (order by at) <= $5::text::bigint then bytes end as bytes
+    from (
+      select asked.at, found.*, (found.bytes is not null)::int as kept
+      from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+        with ordinality as asked (tenant, ledger, store, cid, at)
+      ${findBlob}
+    ) as found
+    order by at`,
   findItem: `
     select item from blob
     where tenant = $1::text and ledger = $2::text and store = $3::text and cid = $4::text`,

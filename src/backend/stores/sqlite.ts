@@ -126,11 +126,17 @@ class SqliteStore implements MetaStore {
   findBlobs(
     ledger: LedgerId,
     refs: readonly BlobRef[],
-    { bytes = true }: FindBlobsOptions = {},
+    { maxBytes = Infinity }: FindBlobsOptions = {},
   ): Promise<readonly StoredBlob[]> {
     return this.#read("find blobs", () => {
       const { id } = this.#find(ledger) ?? nowhere;
-      return refs.flatMap((ref) => this.#findBlob(id, ref, bytes) ?? []);
+      let left = maxBytes;
+      return refs.flatMap((ref) => {
+        const blob = this.#findBlob(id, ref, left);
+        if (blob?.bytes) left -= blob.size;
+        else if (blob?.unread) left = 0;
+        return blob ?? [];
+      });
     });
   }
 
@@ -272,13 +278,16 @@ class SqliteStore implements MetaStore {
     return rows.map((row) => utf8Of(row, "value"));
   }
 
-  #findBlob(ledger: number, { store, cid }: BlobRef, bytes: boolean): StoredBlob | undefined {
+  #findBlob(ledger: number, { store, cid }: BlobRef, maxBytes: number): StoredBlob | undefined {
     const id = this.#index.findBlob(ledger, { store, cid });
     if (id === undefined) return undefined;
-    const row = (bytes ? this.#sql.readBlob : this.#sql.describeBlob).get(id);
+    const row = (maxBytes > 0 ? this.#sql.readBlob : this.#sql.describeBlob).get(id);
     if (!row) return undefined;
     const found = { store, cid, digest: bytesOf(row, "digest"), size: integerOf(row, "size") };
-    return bytes && row["bytes"] !== null ? { ...found, bytes: bytesOf(row, "bytes") } : found;
+    if (integerOf(row, "kept") === 0) return found;
+    return maxBytes > 0 && found.size <= maxBytes
+      ? { ...found, bytes: bytesOf(row, "bytes") }
+      : { ...found, unread: true };
   }
 
   #walVersion(key: WalKey): number {

@@ -49,9 +49,9 @@ export const sql = {
   findBlob: `
     select blob from blob_cid where ledger = ? and store = ? and cid = ?`,
   describeBlob: `
-    select digest, size from blob where id = ?`,
+    select digest, size, bytes is not null as kept from blob where id = ?`,
   readBlob: `
-    select digest, size, bytes from blob where id = ?`,
+    select digest, size, bytes is not null as kept, bytes from blob where id = ?`,
   insertBlob: `
     insert into blob (id, ledger, store, cid, digest, size, bytes) values (?, ?, ?, ?, ?, ?, ?)`,
   insertListing: `
