@@ -18,6 +18,7 @@ import { measureLive } from "./rows/live.ts";
 import { measurePeers } from "./rows/peers.ts";
 import { measurePostgres } from "./rows/postgres.ts";
 import { measureStages } from "./rows/stages.ts";
+import { measureStock } from "./rows/stock.ts";
 
 /** What can be measured, by the name that `--only` takes. */
 const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
@@ -34,10 +35,11 @@ const measures: Readonly<Record<string, () => Promise<Row[]>>> = {
   "held": measureHeld,
   "bus": measureBus,
   "peers": measurePeers,
+  "stock": measureStock,
 };
 
 /** What is measured only when it is named, since it needs what not every machine has. */
-const onRequest: ReadonlySet<string> = new Set(["held", "bus", "peers"]);
+const onRequest: ReadonlySet<string> = new Set(["held", "bus", "peers", "stock"]);
 
 /** Bound of one measure; beyond it something hangs, and the run ends with its children. */
 const maxMs = 90_000;

@@ -7,7 +7,7 @@ import { eventually } from "../../tests/harness/eventually.ts";
 import { freePort } from "../../tests/harness/ports.ts";
 import { thisRuntime } from "../../tests/harness/runtimes.ts";
 import { makeFolder } from "./folders.ts";
-import { issueWriteToken } from "./tokens.ts";
+import { issueStockToken, issueWriteToken } from "./tokens.ts";
 
 /** A running server. */
 export interface Hearth extends AsyncDisposable {
@@ -17,6 +17,8 @@ export interface Hearth extends AsyncDisposable {
   countRequests(): Readonly<Record<string, number>>;
   /** A token to write to a ledger, `tenant/ledger`. */
   token(ledger: string): Promise<string>;
+  /** The same for the stock client. */
+  stockToken(ledger: string): Promise<string>;
 }
 
 /** Options of {@linkcode startHearth}. */
@@ -70,6 +72,7 @@ export async function startHearth(
       return found;
     },
     token: (ledger) => issueWriteToken(key, ledger),
+    stockToken: (ledger) => issueStockToken(key, ledger),
     [Symbol.asyncDispose]: async () => {
       await child.end("SIGTERM");
     },

@@ -1,6 +1,6 @@
 /** Tokens for the clients of a run. */
 
-import { issueToken } from "../../src/sts/issue.ts";
+import { issueFireproofToken, issueToken } from "../../src/sts/issue.ts";
 import type { SigningKey } from "../../src/sts/keys.ts";
 
 /** Longer than any run. */
@@ -12,6 +12,20 @@ export function issueWriteToken(key: SigningKey, ledger: string): Promise<string
   return issueToken(key, {
     subject: "bench",
     ledgers: [{ id: ledger, right: "write" }],
+    issuedAt,
+    expiresAt: issuedAt + lifeMs,
+  });
+}
+
+/** Makes a token for the stock client to write to a ledger, `tenant/ledger`. */
+export function issueStockToken(key: SigningKey, ledger: string): Promise<string> {
+  const issuedAt = Date.now();
+  const [tenant = "", name = ""] = ledger.split("/");
+  return issueFireproofToken(key, {
+    subject: "bench",
+    tenant,
+    ledgers: [name],
+    right: "write",
     issuedAt,
     expiresAt: issuedAt + lifeMs,
   });
