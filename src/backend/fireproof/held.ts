@@ -1,8 +1,9 @@
 /**
  * Metas that wait for their cars (G9). The stock client uploads a head also when the upload of its car
- * has failed, and never repeats either: so the head is taken, kept durably, and shown to nobody
- * before all its cars are there. Any instance releases it, by an ordinary commit, which may be
- * repeated: so two that race do no harm.
+ * has failed, and repeats neither before it attaches anew: so the head is taken, kept durably, and
+ * shown to nobody before all its cars are there. Nor are those that follow it: their cars name its
+ * own, and a stock reader who does not find one of them looks for it no more. Any instance releases
+ * them, by ordinary commits, which may be repeated: so two that race do no harm.
  */
 
 import { HearthError } from "../../protocol/errors.ts";
@@ -26,12 +27,17 @@ export async function keepOrHold(
   { metas, keys }: { readonly metas: readonly Meta[]; readonly keys: readonly string[] },
 ): Promise<void> {
   if (metas.length === 0 && keys.length === 0) return;
-  if (await isKept(services, ledger, metas, keys)) return;
+  const held = new Set((await services.metaStore.heldMetas(ledger)).map(({ cid }) => cid));
+  const isFree = ({ cid, parents }: Meta): boolean =>
+    !held.has(cid) && !parents.some((parent) => held.has(parent));
+  if (metas.every(isFree) && await isKept(services, ledger, metas, keys)) return;
   // Keys first: whatever needs them comes later.
   if (keys.length > 0) await isKept(services, ledger, [], keys);
   const waiting: Meta[] = [];
   for (const meta of metas) {
-    if (!await isKept(services, ledger, [meta], [])) waiting.push(meta);
+    if (isFree(meta) && await isKept(services, ledger, [meta], [])) continue;
+    waiting.push(meta);
+    held.add(meta.cid);
   }
   if (waiting.length === 0) return;
   if (!await services.metaStore.hold(ledger, waiting, maxHeld)) {
@@ -46,18 +52,32 @@ export async function keepOrHold(
   await releaseHeld(services, ledger);
 }
 
-/** Commits those metas of a ledger that wait and are whole now. @param came only those that name it */
+/**
+ * Commits those metas of a ledger that wait and are whole now, and those that waited for these.
+ *
+ * @param came only those that name it, and what follows them
+ */
 export async function releaseHeld(
   services: Services,
   ledger: LedgerId,
   came?: BlobRef,
 ): Promise<void> {
   const held = await services.metaStore.heldMetas(ledger);
+  const waiting = new Map(held.map((meta) => [meta.cid, meta]));
+  const isFree = ({ parents }: Meta): boolean => !parents.some((parent) => waiting.has(parent));
   const name = came && refKey(came);
-  const asked = held.filter(({ blobs }) => !name || blobs.some((ref) => refKey(ref) === name));
+  const queue = held.filter((meta) =>
+    isFree(meta) && (!name || meta.blobs.some((ref) => refKey(ref) === name))
+  );
   const released: string[] = [];
-  for (const meta of asked) {
-    if (await isKept(services, ledger, [meta], [])) released.push(meta.cid);
+  // Grows while it is walked.
+  for (const meta of queue) {
+    if (!await isKept(services, ledger, [meta], [])) continue;
+    released.push(meta.cid);
+    waiting.delete(meta.cid);
+    for (const other of waiting.values()) {
+      if (other.parents.includes(meta.cid) && isFree(other)) queue.push(other);
+    }
   }
   if (released.length === 0) return;
   await services.metaStore.unhold(ledger, released);

@@ -87,6 +87,30 @@ describe("a head whose cars are late", () => {
     assertEquals(await headsOf(backend), [meta.cid]);
   });
 
+  it(
+    "holds up those that follow it, whoever sends them, and all come in order",
+    bounded,
+    async () => {
+      await using backend = await startStockBackend();
+      const messages = stockMessages({ token: await backend.token() });
+      const cars = ["first", "second", "third"].map(carOf);
+      const first = stockMeta([cars[0] ?? ""]);
+      const second = stockMeta([cars[1] ?? ""], [first.cid]);
+      const third = stockMeta([cars[2] ?? ""], [second.cid]);
+      const other = stockMeta([cars[2] ?? ""]);
+      await upload(backend, cars[1] ?? "");
+      await upload(backend, cars[2] ?? "");
+      for (const metas of [[first], [second, third], [other]]) {
+        assertEquals((await putMessage(backend.url, messages.putMeta(metas))).status, 200);
+      }
+      assertEquals(await headsOf(backend), [other.cid]);
+      assertEquals((await backend.deps.metaStore.heldMetas(ledger)).length, 3);
+      await upload(backend, cars[0] ?? "");
+      assertEquals(await headsOf(backend), [other, first, second, third].map(({ cid }) => cid));
+      assertEquals(await backend.deps.metaStore.heldMetas(ledger), []);
+    },
+  );
+
   it("is released by a car that came through hearth.v1, with the next bind", bounded, async () => {
     await using backend = await startStockBackend();
     const blob = makeBlob(3, 100);
