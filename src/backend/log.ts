@@ -71,10 +71,15 @@ function toJson(time: string, level: LogLevel, message: string, fields: Fields):
 }
 
 function toText(time: string, level: LogLevel, message: string, fields: Fields): string {
-  const pairs = Object.entries(fields)
+  return `${time} ${level.padEnd(5)} ${oneLine(message)}${fieldsText(fields)}`;
+}
+
+/** Fields as a line of text has them, each behind a space. */
+export function fieldsText(fields: Fields): string {
+  return Object.entries(fields)
     .filter(([, value]) => value !== undefined)
-    .map(([key, value]) => ` ${key}=${quoted(String(value))}`);
-  return `${time} ${level.padEnd(5)} ${oneLine(message)}${pairs.join("")}`;
+    .map(([key, value]) => ` ${quoted(key)}=${quoted(String(value))}`)
+    .join("");
 }
 
 /** Quoted where a reader could not tell the end: what clients send must not fake a line or a field. */

@@ -15,6 +15,10 @@ ${invocation} token LEDGER…       prints a token for ledgers, each tenant/ledg
     --expires 1h                how long it lasts: 30s, 15m, 1h, 90d (1h)
     --fireproof                 for the stock client: toCloud() of @fireproof/core
     --json                      prints it with what it says
+${invocation} audit verify        proves that the audit log is whole; exits 1 with the first line that is not
+${invocation} audit list          prints the audit log
+    --after NUMBER              from behind this line
+    --json                      each line as JSON
 ${invocation} help | version
 
 Settings, as a flag or in the environment:`);

@@ -1,5 +1,6 @@
 /** The command line: finds the command, runs it, and turns what it throws into an exit code. */
 
+import { audit } from "./audit.ts";
 import { type Command, type ExitCode, type Terminal, UsageError } from "./command.ts";
 import { help, version } from "./help.ts";
 import { serve } from "./serve.ts";
@@ -8,6 +9,7 @@ import { token } from "./token.ts";
 const commands: ReadonlyMap<string, Command> = new Map(Object.entries({
   serve,
   token,
+  audit,
   help,
   version,
   "--help": help,

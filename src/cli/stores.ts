@@ -1,5 +1,6 @@
 /** What a server keeps its data in and hears of other servers by, as the settings say. */
 
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Bus } from "../backend/bus/bus.ts";
 import { openNatsBus } from "../backend/bus/nats_bus.ts";
@@ -10,10 +11,12 @@ import type { DirectBlobs } from "../backend/stores/direct_blob_store.ts";
 import { openDisk } from "../backend/stores/disk.ts";
 import type { MetaStore } from "../backend/stores/meta_store.ts";
 import { openPostgres } from "../backend/stores/postgres.ts";
+import { openPostgresRegistry } from "../backend/stores/postgres_registry.ts";
 import { openS3 } from "../backend/stores/s3.ts";
 import { parseS3Url } from "../backend/stores/s3_place.ts";
 import { openSqlite } from "../backend/stores/sqlite.ts";
 import type { Config } from "../config.ts";
+import type { Registry } from "../sts/registry.ts";
 
 /** What {@linkcode openStores} takes. */
 export interface StoresOptions {
@@ -26,6 +29,8 @@ export interface StoresOptions {
 /** A server's stores, open. */
 export interface Stores {
   readonly metaStore: MetaStore;
+  /** In the database of the MetaStore. */
+  readonly registry: Registry;
   readonly blobStore: BlobStore;
   /** Signs requests to the blob store, when clients may send them to it themselves. */
   readonly directBlobs: DirectBlobs | undefined;
@@ -42,12 +47,8 @@ export async function openStores(
   options: StoresOptions,
   opened: AsyncDisposableStack,
 ): Promise<Stores> {
-  const { config: { database, data, blobs, bus }, log } = options;
-  const metaStore = opened.use(
-    database === undefined
-      ? await openSqlite({ path: join(data, "hearth.sqlite") })
-      : await openPostgres({ url: database }),
-  );
+  const { config: { database, blobs, bus }, log } = options;
+  const { metaStore, registry } = await openDatabase(options.config, opened);
   const blobStores = await openBlobs(options);
   opened.use(blobStores.blobStore);
   if (database !== undefined && blobs === undefined) {
@@ -55,7 +56,40 @@ export async function openStores(
       "large blobs stay in the data folder: servers that share the database need HEARTH_BLOBS",
     );
   }
-  return { metaStore, ...blobStores, bus: opened.use(await openBus(database, bus, log)) };
+  const openedBus = opened.use(await openBus(database, bus, log));
+  return { metaStore, registry, ...blobStores, bus: openedBus };
+}
+
+async function openDatabase(
+  { database, data }: Config,
+  opened: AsyncDisposableStack,
+): Promise<Pick<Stores, "metaStore" | "registry">> {
+  if (database === undefined) {
+    const metaStore = opened.use(await openSqlite({ path: sqlitePath(data) }));
+    return { metaStore, registry: metaStore.registry };
+  }
+  const metaStore = opened.use(await openPostgres({ url: database }));
+  return { metaStore, registry: opened.use(await openPostgresRegistry({ url: database })) };
+}
+
+/**
+ * Opens the registry alone, of a database that is there; closing is left to `opened`.
+ *
+ * @throws {HearthError} `UNAVAILABLE` when it cannot be reached or used, also when a server holds the
+ * file
+ */
+export async function openRegistry(
+  { database, data }: Config,
+  opened: AsyncDisposableStack,
+): Promise<Registry> {
+  if (database !== undefined) return opened.use(await openPostgresRegistry({ url: database }));
+  const path = sqlitePath(data);
+  if (existsSync(path)) return opened.use(await openSqlite({ path })).registry;
+  throw new Error(`Cannot read "${path}": there is no such file; --data names the folder`);
+}
+
+function sqlitePath(data: string): string {
+  return join(data, "hearth.sqlite");
 }
 
 async function openBlobs(

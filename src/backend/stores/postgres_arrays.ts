@@ -5,8 +5,12 @@ import type { LedgerId } from "./meta_store.ts";
 import { splitLedger } from "./names.ts";
 
 /** For a parameter of type `text[]`. */
-export function textArray(texts: readonly string[]): string {
-  return `{${texts.map((text) => `"${text.replace(/[\\"]/g, "\\$&")}"`).join(",")}}`;
+export function textArray(texts: readonly (string | null)[]): string {
+  return `{${texts.map((text) => text === null ? "null" : quoted(text)).join(",")}}`;
+}
+
+function quoted(text: string): string {
+  return `"${text.replace(/[\\"]/g, "\\$&")}"`;
 }
 
 /** Tenants and ledgers of rows, side by side: two parameters of type `text[]`. */

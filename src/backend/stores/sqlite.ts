@@ -1,9 +1,8 @@
 /** The embedded MetaStore: one SQLite file, one process, an fsync before every ack. */
 
 import { dirname, resolve } from "node:path";
-import type { DatabaseSync } from "node:sqlite";
-import { HearthError } from "../../protocol/errors.ts";
 import type { BlobListing, BlobRef, Meta, StoreName } from "../../protocol/model.ts";
+import type { Registry } from "../../sts/registry.ts";
 import { makeDirectory } from "./durable_directory.ts";
 import type {
   Commit,
@@ -24,15 +23,22 @@ import type {
 import { splitLedger } from "./names.ts";
 import { type LedgerView, planCommit } from "./plan_commit.ts";
 import { bytesOf, heldOf, integerOf, listingOf, metaOf, utf8Of } from "./rows.ts";
+import { type AfterWrite, SqliteConnection } from "./sqlite_connection.ts";
 import { type DatabaseOptions, type OpenDatabase, openDatabase } from "./sqlite_database.ts";
-import { toStoreError } from "./sqlite_errors.ts";
 import { holdMetas } from "./sqlite_held.ts";
 import { type IndexOptions, SqliteIndex } from "./sqlite_index.ts";
 import { type LedgerRow, SqliteLedgers } from "./sqlite_ledgers.ts";
-import { prepareStatements, type Statements } from "./sqlite_sql.ts";
+import { createSqliteRegistry } from "./sqlite_registry.ts";
+import { prepareStatements, sql, type Statements } from "./sqlite_sql.ts";
 
 /** Options of {@linkcode openSqlite}. */
 export interface SqliteOptions extends DatabaseOptions, IndexOptions {}
+
+/** A MetaStore, and the Registry in the same file: its lock lets nobody open that a second time. */
+export interface EmbeddedStore extends MetaStore {
+  /** Open as long as the store is; disposing it does nothing. */
+  readonly registry: Registry;
+}
 
 /**
  * Opens or makes the database.
@@ -40,30 +46,36 @@ export interface SqliteOptions extends DatabaseOptions, IndexOptions {}
  * @throws {HearthError} `UNAVAILABLE` when another process holds the file, it belongs to a newer
  * release, or commits to it would not be durable
  */
-export async function openSqlite(options: SqliteOptions): Promise<MetaStore> {
+export async function openSqlite(options: SqliteOptions): Promise<EmbeddedStore> {
   const path = resolve(options.path);
   await makeDirectory(dirname(path));
   return new SqliteStore(openDatabase({ ...options, path }), options);
 }
 
-/**
- * The driver is synchronous: what a method does between its call and its promise is one step that
- * no other call can come between. So reads of several statements need no transaction.
- */
-class SqliteStore implements MetaStore {
+class SqliteStore implements EmbeddedStore {
   readonly epoch: string;
   readonly batchesAtOnce = 1;
-  readonly #database: DatabaseSync;
+  readonly registry: Registry;
+  readonly #connection: SqliteConnection;
   readonly #sql: Statements;
   readonly #index: SqliteIndex;
   readonly #ledgers: SqliteLedgers;
+  readonly #afterWrite: AfterWrite;
 
   constructor({ database, epoch }: OpenDatabase, options: IndexOptions) {
     this.epoch = epoch;
-    this.#database = database;
-    this.#sql = prepareStatements(database);
+    this.#connection = new SqliteConnection(database);
+    this.registry = createSqliteRegistry(this.#connection, database);
+    this.#sql = prepareStatements(database, sql);
     this.#index = new SqliteIndex(this.#sql, options);
     this.#ledgers = new SqliteLedgers(this.#sql, this.#index);
+    this.#afterWrite = {
+      committed: () => this.#index.committed(),
+      rolledBack: () => {
+        this.#index.rolledBack();
+        this.#ledgers.rolledBack();
+      },
+    };
   }
 
   commit(commits: readonly Commit[]): Promise<readonly Outcome[]> {
@@ -215,9 +227,7 @@ class SqliteStore implements MetaStore {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
-    return Promise.try(() => {
-      if (this.#database.isOpen) this.#database.close();
-    });
+    return Promise.try(() => this.#connection.close());
   }
 
   #commitOne(commit: Commit): Outcome {
@@ -296,29 +306,11 @@ class SqliteStore implements MetaStore {
   }
 
   #read<T>(attempt: string, work: () => T): Promise<T> {
-    return Promise.try(() => {
-      if (this.#database.isOpen) return work();
-      throw new HearthError("UNAVAILABLE", `Cannot ${attempt}: the database is closed`);
-    });
+    return this.#connection.read(attempt, work);
   }
 
-  /** Everything written is on the disk when the promise resolves, or nothing is when it rejects. */
   #write<T>(attempt: string, work: () => T): Promise<T> {
-    return this.#read(attempt, () => {
-      try {
-        this.#sql.begin.run();
-        const result = work();
-        this.#sql.commit.run();
-        this.#index.committed();
-        return result;
-      } catch (error) {
-        // SQLite has rolled back by itself after some faults, a full disk among them.
-        if (this.#database.isTransaction) this.#sql.rollback.run();
-        this.#index.rolledBack();
-        this.#ledgers.rolledBack();
-        throw toStoreError(error, attempt);
-      }
-    });
+    return this.#connection.write(attempt, work, this.#afterWrite);
   }
 }
 

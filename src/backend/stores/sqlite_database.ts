@@ -42,9 +42,13 @@ export function openDatabase(
   } catch (error) {
     database.close();
     if (sqliteCodeOf(error) !== sqliteCodes.busy) throw error;
-    throw new HearthError("UNAVAILABLE", `Cannot open "${path}": another server holds it`, {
-      cause: error,
-    });
+    throw new HearthError(
+      "UNAVAILABLE",
+      `Cannot open "${path}": another server holds it; stop that one first`,
+      {
+        cause: error,
+      },
+    );
   }
 }
 

@@ -4,10 +4,6 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 
 /** One statement an intention. `ledger` is the number of a ledger, but where its names are given. */
 export const sql = {
-  begin: "begin immediate",
-  commit: "commit",
-  rollback: "rollback",
-
   findLedger: `
     select id, head, floor from ledger where tenant = ? and ledger = ?`,
   createLedger: `
@@ -111,12 +107,18 @@ export const sql = {
     delete from wal where tenant = ? and ledger = ? and owner = ? and name = ?`,
 } as const satisfies Record<string, string>;
 
-/** The statements, prepared once for as long as the database is open. */
-export type Statements = { readonly [Name in keyof typeof sql]: StatementSync };
+/** Statements of a table, prepared once for as long as the database is open. */
+export type Prepared<T> = { readonly [Name in keyof T]: StatementSync };
 
-/** Prepares them all. */
-export function prepareStatements(database: DatabaseSync): Statements {
-  const prepared = Object.entries(sql).map(([name, text]) => [name, database.prepare(text)]);
+/** The statements of the store. */
+export type Statements = Prepared<typeof sql>;
+
+/** Prepares all of a table. */
+export function prepareStatements<T extends Readonly<Record<string, string>>>(
+  database: DatabaseSync,
+  texts: T,
+): Prepared<T> {
+  const prepared = Object.entries(texts).map(([name, text]) => [name, database.prepare(text)]);
   // The compiler does not follow names through entries and back.
-  return Object.fromEntries(prepared) as Statements;
+  return Object.fromEntries(prepared) as Prepared<T>;
 }

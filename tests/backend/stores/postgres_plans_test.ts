@@ -1,8 +1,10 @@
 /** Whatever the length of a ledger, each statement of the Postgres store finds its rows by an index. */
 
 import { after, describe, it } from "node:test";
-import { assert } from "#assert";
+import { assert, assertEquals } from "#assert";
 import { openPostgres } from "../../../src/backend/stores/postgres.ts";
+import { openPostgresRegistry } from "../../../src/backend/stores/postgres_registry.ts";
+import { registrySql } from "../../../src/backend/stores/postgres_registry_sql.ts";
 import { openSession } from "../../../src/backend/stores/postgres_session.ts";
 import { sql } from "../../../src/backend/stores/postgres_sql.ts";
 import { write } from "../../../src/backend/stores/postgres_write.ts";
@@ -46,10 +48,52 @@ for (const partitions of [0, 2]) {
         await using store = await openPostgres({ url: database.url, partitions });
         await store.commit([putOf("a", { keys: ["k"] }), commitOf({ metas: [metaOf("b")] })]);
         if (ledger) await fill(database, ledger);
-        for (const [name, plan] of await plansOf(database)) check(name, plan);
+        for (const [name, plan] of await plansOf(database, searches)) check(name, plan);
       });
     }
   });
+}
+
+/** Statements of the registry, and what they search by. */
+const registrySearches: Readonly<Partial<Record<keyof typeof registrySql, RegExp>>> = {
+  lockState: /\(id = 1\)/,
+  readState: /\(id = 1\)/,
+  setState: /\(id = 1\)/,
+  findRecords: /\(tenant = .*kind = .*name = /,
+  listRecords: /\(tenant = .*kind = .*name > /,
+  readChanges: /\(id = 1\)[^]*\(version > /,
+  deleteEnded: /\(ends_at <= /,
+  findEntry: /\(number = /,
+  readEntries: /\(number > /,
+};
+
+describe("the statements of the Postgres registry", () => {
+  for (const isFull of [false, true]) {
+    it(`search by an index and sort nothing, in ${isFull ? "full" : "empty"} tables`, async () => {
+      await using database = await databases.take();
+      await using _registry = await openPostgresRegistry({ url: database.url });
+      if (isFull) await fillRegistry(database);
+      const statements = Object.entries(registrySql)
+        .filter(([name]) => Object.hasOwn(registrySearches, name));
+      assertEquals(statements.length, Object.keys(registrySearches).length);
+      for (const [name, plan] of await plansOf(database, statements)) {
+        const search = new Map<string, RegExp>(Object.entries(registrySearches)).get(name);
+        const about = `${name}\n${plan}`;
+        assert(!/(Seq|Bitmap Heap) Scan on/.test(plan), about);
+        assert(search?.test(plan), about);
+        // `findRecords` sorts what was asked for, which is little.
+        assert(name === "findRecords" || !/\bSort\b/.test(plan), about);
+      }
+    });
+  }
+});
+
+async function fillRegistry({ query }: TestDatabase): Promise<void> {
+  const numbers = `generate_series(1, ${rows}) n`;
+  await query(`
+    insert into hearth.record select 'acme', 'member', n, n, n, 'x' from ${numbers};
+    insert into hearth.audit select n, n, 'a', 'a', 'a', '{}', 'x', 'x' from ${numbers};
+    analyze`);
 }
 
 async function fill({ query }: TestDatabase, ledger: string): Promise<void> {
@@ -70,10 +114,13 @@ async function fill({ query }: TestDatabase, ledger: string): Promise<void> {
     analyze`);
 }
 
-async function plansOf({ url }: TestDatabase): Promise<readonly (readonly [string, string])[]> {
+async function plansOf(
+  { url }: TestDatabase,
+  statements: readonly (readonly [name: string, text: string])[],
+): Promise<readonly (readonly [string, string])[]> {
   await using session = await openSession({ url });
   const plans: (readonly [string, string])[] = [];
-  for (const [name, text] of searches) {
+  for (const [name, text] of statements) {
     await session.run(`prepare ${name} as ${text}`);
     const types = new Map(
       [...text.matchAll(/\$(\d+)::(\w+(?:\[\])?)/g)].map((it) => [it[1], it[2]]),

@@ -8,7 +8,7 @@ import type { MetaStore } from "../../../src/backend/stores/meta_store.ts";
 import { sqliteMigrations } from "../../../src/backend/stores/migrations/sqlite.ts";
 import { openSqlite } from "../../../src/backend/stores/sqlite.ts";
 import { SqliteIndex } from "../../../src/backend/stores/sqlite_index.ts";
-import { prepareStatements } from "../../../src/backend/stores/sqlite_sql.ts";
+import { prepareStatements, sql } from "../../../src/backend/stores/sqlite_sql.ts";
 import { blobOf, cidOf, commitOf, ledger, putOf, refOf } from "../../conformance/fixtures.ts";
 import { metaStoreSuite } from "../../conformance/meta_store.ts";
 import { startChild } from "../../harness/child.ts";
@@ -85,7 +85,7 @@ describe("rows that no index of SQLite knows", () => {
     for (const migration of sqliteMigrations) database.exec(migration);
     const foldAtRows = 200;
     const most = 50;
-    const index = new SqliteIndex(prepareStatements(database), { foldAtRows, foldSteps: 1 });
+    const index = new SqliteIndex(prepareStatements(database, sql), { foldAtRows, foldSteps: 1 });
     let folds = 0;
     for (let seq = 1; seq <= 2000;) {
       const before = index.tailSize;

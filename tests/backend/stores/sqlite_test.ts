@@ -6,6 +6,7 @@ import { after, describe, it } from "node:test";
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "#assert";
 import { sqliteMigrations } from "../../../src/backend/stores/migrations/sqlite.ts";
 import { openSqlite } from "../../../src/backend/stores/sqlite.ts";
+import { registrySql } from "../../../src/backend/stores/sqlite_registry.ts";
 import { sql } from "../../../src/backend/stores/sqlite_sql.ts";
 import { HearthError } from "../../../src/protocol/errors.ts";
 import {
@@ -174,7 +175,7 @@ describe("the statements of the SQLite store", () => {
   const database = new DatabaseSync(":memory:");
   after(() => database.close());
   for (const migration of sqliteMigrations) database.exec(migration);
-  const statements = Object.entries(sql).filter(([, text]) =>
+  const statements = Object.entries({ ...sql, ...registrySql }).filter(([, text]) =>
     /^\s*(select|update|delete)\b/.test(text)
   );
 

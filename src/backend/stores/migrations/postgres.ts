@@ -116,6 +116,42 @@ export function postgresMigrations(partitions: number): readonly string[] {
   create index held_item on held (tenant, ledger, item);
   ${parts("held", partitions)}
   `,
+    `
+  -- What the token service remembers; few and small, and so never in parts. One write of a record is one
+  -- version, and no two share one.
+  create table record (
+    tenant text collate "C" not null,
+    kind text collate "C" not null,
+    name text collate "C" not null,
+    version bigint not null,
+    ends_at bigint,             -- epoch ms; null: never
+    value text,                 -- JSON; null: removed
+    primary key (tenant, kind, name)
+  );
+  create unique index record_version on record (version);
+  create index record_ends_at on record (ends_at) where ends_at is not null;
+
+  create table audit (
+    number bigint primary key,  -- without gaps
+    at bigint not null,
+    action text not null,
+    actor text not null,
+    target text not null,
+    detail text not null,       -- JSON, its fields in order of their names
+    hash text not null,         -- of the line before and this one
+    write_id text not null      -- drawn by the write it belongs to, so that it knows itself again
+  );
+
+  -- One row, which each write locks until it is kept, so that versions and lines come in the order in
+  -- which readers get to see them.
+  create table registry (
+    id bigint primary key check (id = 1),
+    number bigint not null,     -- the highest version that was given
+    audit_number bigint not null,
+    audit_hash text not null
+  ) with (fillfactor = 50);
+  insert into registry values (1, 0, 0, '${"0".repeat(64)}');
+  `,
   ];
 }
 

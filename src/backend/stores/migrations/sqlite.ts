@@ -120,4 +120,36 @@ export const sqliteMigrations: readonly string[] = [
   ) strict;
   create index held_item on held (tenant, ledger, item);
   `,
+  `
+  -- What the token service remembers. One write of a record is one version, and no two share one.
+  create table record (
+    version integer primary key,
+    tenant text not null,
+    kind text not null,
+    name text not null,
+    ends_at integer,          -- epoch ms; null: never
+    value text,               -- JSON; null: removed
+    unique (tenant, kind, name)
+  ) strict;
+  create index record_ends_at on record (ends_at) where ends_at is not null;
+
+  create table audit (
+    number integer primary key, -- without gaps
+    at integer not null,
+    action text not null,
+    actor text not null,
+    target text not null,
+    detail text not null,     -- JSON, its fields in order of their names
+    hash text not null        -- of the line before and this one
+  ) strict;
+
+  -- One row, which each write changes: where records and lines have got to.
+  create table registry (
+    id integer primary key check (id = 1),
+    number integer not null,  -- the highest version that was given
+    audit_number integer not null,
+    audit_hash text not null
+  ) strict;
+  insert into registry values (1, 0, 0, '${"0".repeat(64)}');
+  `,
 ];
