@@ -130,7 +130,7 @@ async function plansOf(
       ", ",
     );
     const { lines } = await session.send({
-      lines: { text: `explain (costs off) execute ${name} (${values})`, values: [] },
+      lines: { text: `explain (costs off) execute ${name}${values && ` (${values})`}`, values: [] },
     });
     plans.push([name, lines.map((row) => String(row["QUERY PLAN"])).join("\n")]);
   }

@@ -75,14 +75,27 @@ describe("the registry of a SQLite file", () => {
     assertEquals((await verifyAudit(registry)).end.number, 2);
   });
 
+  it("comes into a file of the release before it, which keeps what it holds", async () => {
+    const path = newPath();
+    await openSqlite({ path }).then(async (store) => {
+      await store.commit([putOf("a")]);
+      await store[Symbol.asyncDispose]();
+    });
+    const database = new DatabaseSync(path);
+    database.exec("drop table record; drop table audit; drop table registry");
+    database.exec("pragma user_version = 2");
+    database.close();
+    await using store = await openSqlite({ path });
+    assertEquals(await store.registry.write([], draftOf("x")), 0);
+    assertEquals(await store.bounds(ledger), { floor: 0, head: 1 });
+  });
+
   it("ends with the store", async () => {
-    const { registry, ...store } = await openSqlite({ path: newPath() }).then((store) => ({
-      registry: store.registry,
-      close: () => store[Symbol.asyncDispose](),
-    }));
+    const store = await openSqlite({ path: newPath() });
+    const { registry } = store;
     await registry[Symbol.asyncDispose]();
     assertEquals(await registry.get([memberOf("a")]), []);
-    await store.close();
+    await store[Symbol.asyncDispose]();
     await assertFails("UNAVAILABLE", () => registry.get([memberOf("a")]));
     await assertFails("UNAVAILABLE", () => registry.write([], draftOf("x")));
   });
