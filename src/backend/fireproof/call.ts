@@ -6,6 +6,7 @@ import type { Services } from "../handler.ts";
 import type { Session } from "../session.ts";
 import type { LedgerId } from "../stores/meta_store.ts";
 import type { FireproofUrls } from "./blob_urls.ts";
+import type { HeldBySender } from "./held_by_sender.ts";
 import type { LateBlobs } from "./late_blobs.ts";
 
 /** What stands behind this door, besides what stands behind all. */
@@ -15,6 +16,7 @@ export interface FireproofServices extends Services {
   /** Bytes of uploads in memory. */
   readonly uploads: Semaphore;
   readonly late: LateBlobs;
+  readonly heldBy: HeldBySender;
   /** The sockets of this door. */
   readonly chatters: Iterable<Chatter>;
 }

@@ -9,6 +9,7 @@ import { FireproofUrls } from "./blob_urls.ts";
 import { answerFireproofBlob, maxUploadsBytes } from "./blobs.ts";
 import { type Address, FireproofConnection } from "./connection.ts";
 import { releaseAll } from "./held.ts";
+import { HeldBySender } from "./held_by_sender.ts";
 import { LateBlobs } from "./late_blobs.ts";
 import { answerMessage } from "./route.ts";
 
@@ -35,6 +36,7 @@ export function createFireproofDoor(
     fireproofUrls: new FireproofUrls(urlSecret),
     uploads: new Semaphore(maxUploadsBytes),
     late: new LateBlobs(services.clock, services.stopping),
+    heldBy: new HeldBySender(),
     chatters: connections,
   };
   return {

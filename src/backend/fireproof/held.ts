@@ -1,43 +1,60 @@
 /**
  * Metas that wait for their cars (G9). The stock client uploads a head also when the upload of its car
  * has failed, and repeats neither before it attaches anew: so the head is taken, kept durably, and
- * shown to nobody before all its cars are there. Nor are those that follow it: their cars name its
- * own, and a stock reader who does not find one of them looks for it no more. Any instance releases
- * them, by ordinary commits, which may be repeated: so two that race do no harm.
+ * shown to nobody before all its cars are there. Those that its device puts behind it wait for the same
+ * cars: theirs name them, and a stock reader who does not find one looks for it no more. Any instance
+ * releases them, by ordinary commits, which may be repeated: so two that race do no harm.
  */
 
 import { HearthError } from "../../protocol/errors.ts";
+import { maxListItems } from "../../protocol/limits.ts";
 import type { BlobRef, Meta } from "../../protocol/model.ts";
 import { keep } from "../handlers/commit.ts";
 import type { Services } from "../handler.ts";
 import { errorFields } from "../log.ts";
 import type { HeldCount, LedgerId } from "../stores/meta_store.ts";
 import { refKey } from "../stores/names.ts";
+import type { FireproofServices } from "./call.ts";
 
 /** Most metas of one ledger that wait; further ones are refused. */
 export const maxHeld = 1000;
 
+/** Most cars of others, the newest, that a meta waits for: each of those has waited for more. */
+const maxOthers = 100;
+
 /** Ledgers that are looked up at once when a server starts. */
 const pageLedgers = 100;
 
+/** What was put, and by whom. */
+export interface Put {
+  readonly metas: readonly Meta[];
+  readonly keys: readonly string[];
+  /** Names the sender's process for as long as it runs. */
+  readonly sender: string;
+}
+
 /** Takes metas and keys: those that are whole are committed, the others wait. */
 export async function keepOrHold(
-  services: Services,
+  services: FireproofServices,
   ledger: LedgerId,
-  { metas, keys }: { readonly metas: readonly Meta[]; readonly keys: readonly string[] },
+  { metas: given, keys, sender }: Put,
 ): Promise<void> {
-  if (metas.length === 0 && keys.length === 0) return;
-  const held = new Set((await services.metaStore.heldMetas(ledger)).map(({ cid }) => cid));
-  const isFree = ({ cid, parents }: Meta): boolean =>
-    !held.has(cid) && !parents.some((parent) => held.has(parent));
-  if (metas.every(isFree) && await isKept(services, ledger, metas, keys)) return;
+  if (given.length === 0 && keys.length === 0) return;
+  const held = new Map((await services.metaStore.heldMetas(ledger)).map((it) => [it.cid, it]));
+  const own = services.heldBy.of(sender, ledger, held);
+  const metas = given.map((meta) => waitWith(meta, held, own));
+  if (await isKept(services, ledger, metas, keys)) return;
   // Keys first: whatever needs them comes later.
   if (keys.length > 0) await isKept(services, ledger, [], keys);
   const waiting: Meta[] = [];
-  for (const meta of metas) {
-    if (isFree(meta) && await isKept(services, ledger, [meta], [])) continue;
-    waiting.push(meta);
-    held.add(meta.cid);
+  for (const [at, meta] of given.entries()) {
+    // One of this message may have begun to wait.
+    const whole = waiting.length === 0 ? metas[at] ?? meta : waitWith(meta, held, own);
+    // What waits for others is tried again below, with them.
+    if (whole === meta && await isKept(services, ledger, [meta], [])) continue;
+    waiting.push(whole);
+    held.set(meta.cid, whole);
+    own.add(meta.cid);
   }
   if (waiting.length === 0) return;
   if (!await services.metaStore.hold(ledger, waiting, maxHeld)) {
@@ -47,37 +64,37 @@ export async function keepOrHold(
       { details: { retryAfterMs: 1000 } },
     );
   }
+  services.heldBy.set(sender, ledger, own);
   services.log.warn("metas wait for their cars", { ledger, metas: waiting.length });
   // A car that came between the refusal and the holding found nothing to release.
   await releaseHeld(services, ledger);
 }
 
-/**
- * Commits those metas of a ledger that wait and are whole now, and those that waited for these.
- *
- * @param came only those that name it, and what follows them
- */
+/** A meta that waits for what those wait for that it follows, or that its sender put before it. */
+function waitWith(
+  meta: Meta,
+  held: ReadonlyMap<string, Meta>,
+  own: ReadonlySet<string>,
+): Meta {
+  const before = [...meta.parents, ...own].flatMap((cid) => held.get(cid)?.blobs ?? []);
+  if (before.length === 0) return meta;
+  const others = before.slice(-maxOthers);
+  const blobs = new Map([...meta.blobs, ...others].map((ref) => [refKey(ref), ref]));
+  return { ...meta, blobs: [...blobs.values()].slice(0, maxListItems) };
+}
+
+/** Commits those metas of a ledger that wait and are whole now. @param came only those that name it */
 export async function releaseHeld(
   services: Services,
   ledger: LedgerId,
   came?: BlobRef,
 ): Promise<void> {
   const held = await services.metaStore.heldMetas(ledger);
-  const waiting = new Map(held.map((meta) => [meta.cid, meta]));
-  const isFree = ({ parents }: Meta): boolean => !parents.some((parent) => waiting.has(parent));
   const name = came && refKey(came);
-  const queue = held.filter((meta) =>
-    isFree(meta) && (!name || meta.blobs.some((ref) => refKey(ref) === name))
-  );
+  const asked = held.filter(({ blobs }) => !name || blobs.some((ref) => refKey(ref) === name));
   const released: string[] = [];
-  // Grows while it is walked.
-  for (const meta of queue) {
-    if (!await isKept(services, ledger, [meta], [])) continue;
-    released.push(meta.cid);
-    waiting.delete(meta.cid);
-    for (const other of waiting.values()) {
-      if (other.parents.includes(meta.cid) && isFree(other)) queue.push(other);
-    }
+  for (const meta of asked) {
+    if (await isKept(services, ledger, [meta], [])) released.push(meta.cid);
   }
   if (released.length === 0) return;
   await services.metaStore.unhold(ledger, released);

@@ -41,7 +41,8 @@ async function upload(backend: TestBackend, car: string, bytes = "bytes"): Promi
 
 async function putMeta(backend: TestBackend, cars: readonly string[], keys?: readonly string[]) {
   const meta = stockMeta(cars);
-  const messages = stockMessages({ token: await backend.token() });
+  // Each from a process of its own.
+  const messages = stockMessages({ token: await backend.token(), reqId: crypto.randomUUID() });
   const { message } = await putMessage(backend.url, messages.putMeta([meta], keys));
   assertEquals(message["type"], "resPutMeta", JSON.stringify(message));
   return meta;
@@ -88,25 +89,36 @@ describe("a head whose cars are late", () => {
   });
 
   it(
-    "holds up those that follow it, whoever sends them, and all come in order",
+    "holds up what follows it or comes from its sender, and all come in order",
     bounded,
     async () => {
       await using backend = await startStockBackend();
-      const messages = stockMessages({ token: await backend.token() });
+      const token = await backend.token();
+      const own = stockMessages({ token, reqId: "own" });
       const cars = ["first", "second", "third"].map(carOf);
       const first = stockMeta([cars[0] ?? ""]);
       const second = stockMeta([cars[1] ?? ""], [first.cid]);
       const third = stockMeta([cars[2] ?? ""], [second.cid]);
+      // The client names as parents what events have told it of, and not what it has just put.
+      const beside = stockMeta([cars[1] ?? ""]);
       const other = stockMeta([cars[2] ?? ""]);
       await upload(backend, cars[1] ?? "");
       await upload(backend, cars[2] ?? "");
-      for (const metas of [[first], [second, third], [other]]) {
-        assertEquals((await putMessage(backend.url, messages.putMeta(metas))).status, 200);
+      for (
+        const message of [
+          own.putMeta([first]),
+          stockMessages({ token, reqId: "another" }).putMeta([second, third]),
+          own.putMeta([beside]),
+          stockMessages({ token, reqId: "a third" }).putMeta([other]),
+        ]
+      ) {
+        assertEquals((await putMessage(backend.url, message)).status, 200);
       }
       assertEquals(await headsOf(backend), [other.cid]);
-      assertEquals((await backend.deps.metaStore.heldMetas(ledger)).length, 3);
+      assertEquals((await backend.deps.metaStore.heldMetas(ledger)).length, 4);
       await upload(backend, cars[0] ?? "");
-      assertEquals(await headsOf(backend), [other, first, second, third].map(({ cid }) => cid));
+      const all = [other, first, second, third, beside].map(({ cid }) => cid);
+      assertEquals(await headsOf(backend), all);
       assertEquals(await backend.deps.metaStore.heldMetas(ledger), []);
     },
   );
@@ -132,8 +144,11 @@ describe("a head whose cars are late", () => {
       message([stockMeta([carOf("one more")])]),
     );
     assertEquals([status, refused["type"]], [429, "error"]);
-    await upload(backend, carOf("late 7"));
-    assertEquals(await headsOf(backend), [metas[7]?.cid]);
+    // All are of one sender: each waits for those before it.
+    await upload(backend, carOf("late 1"));
+    assertEquals(await headsOf(backend), []);
+    await upload(backend, carOf("late 0"));
+    assertEquals(await headsOf(backend), metas.slice(0, 2).map(({ cid }) => cid));
   });
 
   it("is released when its car races it, in a hundred rounds", bounded, async () => {

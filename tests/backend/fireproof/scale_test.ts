@@ -2,13 +2,10 @@
 
 import { describe, it } from "node:test";
 import { assert, assertEquals } from "#assert";
-import {
-  createMemoryBlobStore,
-  createMemoryMetaStore,
-} from "../../../src/backend/stores/memory.ts";
-import type { BlobStore } from "../../../src/backend/stores/blob_store.ts";
-import type { Commit, MetaStore } from "../../../src/backend/stores/meta_store.ts";
+import { createMemoryMetaStore } from "../../../src/backend/stores/memory.ts";
+import type { Commit } from "../../../src/backend/stores/meta_store.ts";
 import { toMeta } from "../../../src/backend/fireproof/metas.ts";
+import { countWrites } from "./support/count_writes.ts";
 import { startStockBackend } from "./support/stock_backend.ts";
 import {
   carOf,
@@ -21,34 +18,6 @@ import {
 
 /** Generous, since the machine may be busy. */
 const bounded = { timeout: 120_000 };
-
-/** Stores that count what is written to them. */
-function countWrites() {
-  const writes: string[] = [];
-  const counting = <T extends object>(store: T, names: readonly string[]): T =>
-    new Proxy(store, {
-      get: (target, name) => {
-        const value: unknown = Reflect.get(target, name);
-        if (typeof value !== "function") return value;
-        return (...args: unknown[]) => {
-          if (names.includes(String(name))) writes.push(String(name));
-          return Reflect.apply(value, target, args);
-        };
-      },
-    });
-  return {
-    writes,
-    metaStore: counting<MetaStore>(createMemoryMetaStore(), [
-      "commit",
-      "hold",
-      "unhold",
-      "deleteMetas",
-      "putWal",
-      "deleteWal",
-    ]),
-    blobStore: counting<BlobStore>(createMemoryBlobStore(), ["put", "delete"]),
-  };
-}
 
 describe("uploads of what is there", () => {
   it("write nothing, and the first bytes stay", bounded, async () => {

@@ -28,7 +28,8 @@ export async function putMeta(
       metas: metas.length - kept.length,
     });
   }
-  await keepOrHold(call.services, ledger, { metas: kept, keys });
+  const sender = JSON.stringify([call.session().subject, conn.reqId]);
+  await keepOrHold(call.services, ledger, { metas: kept, keys, sender });
   return {
     conn,
     tenant: call.tenant,
