@@ -1,9 +1,9 @@
 /** The real stock client where something goes wrong, or could cost much; the server is in this process. */
 
+import { cp } from "node:fs/promises";
 import { test } from "node:test";
 import { assert, assertEquals } from "#assert";
 import { createMemoryBlobStore, createMemoryMetaStore } from "../../src/backend/stores/memory.ts";
-import type { BackendDeps } from "../../src/backend/start_backend.ts";
 import type { BlobStore } from "../../src/backend/stores/blob_store.ts";
 import { HearthError } from "../../src/protocol/errors.ts";
 import { createFireproofVerifier } from "../../src/sts/fireproof_verify.ts";
@@ -20,35 +20,34 @@ const ledger = "acme/todos";
 const key = await importKey(await generateJwk());
 
 test(
-  "a stock client that attaches 300 commits again has none of them stored anew",
+  "a stock client that uploads the history of 300 commits again has none of it stored anew",
   long,
   async () => {
     const { writes, metaStore, blobStore } = countWrites();
     await using stock = await startStock({ metaStore, blobStore });
     await using folder = await makeTempFolder();
-    const place = diskPlace(`${folder.path}/writer`);
     const ids = idsOf("doc", 300);
-    await using reader = await startDevice();
-    await stock.join(reader);
     {
-      await using writer = await startDevice(place);
-      await stock.join(writer);
-      await writer.put({ docs: docsOf(...ids) });
-      await have([reader], ids);
+      await using offline = await startDevice(diskPlace(`${folder.path}/once`));
+      await offline.put({ docs: docsOf(...ids) });
+    }
+    // The same database as it was before its first attach: it uploads all that it has.
+    await cp(`${folder.path}/once`, `${folder.path}/again`, { recursive: true });
+    {
+      await using once = await startDevice(diskPlace(`${folder.path}/once`));
+      await stock.join(once);
       await stock.quiet(writes);
     }
     const uploads = stock.uploads();
+    // Fireproof has compacted what goes beyond a hundred commits.
+    assert(uploads >= 50 && writes.length > 2, `${uploads} uploads, ${writes.length} writes`);
     writes.length = 0;
-    await using again = await startDevice(place);
+    await using again = await startDevice(diskPlace(`${folder.path}/again`));
     await stock.join(again);
     await stock.quiet(writes);
+    const count = stock.uploads() - uploads;
     // The client makes one commit at each attach, whose car and head nobody has had.
-    assertEquals(writes, ["commit", "commit"]);
-    // What it uploads anew is what makes this a test.
-    assert(stock.uploads() - uploads >= 100, `${stock.uploads() - uploads} uploads`);
-    await again.put({ docs: docsOf("after") });
-    await have([reader, again], [...ids, "after"]);
-    assert(writes.length > 0);
+    assert(count >= uploads - 2 && writes.length <= 2, `${count} uploads: ${writes}`);
   },
 );
 
