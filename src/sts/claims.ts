@@ -14,8 +14,10 @@ export const algorithm = "EdDSA";
 /** Rights by ledger, `tenant/ledger`. */
 export type Grants = ReadonlyMap<string, Right>;
 
+/** A right, as tokens and records name it. */
+export const rightSchema = v.picklist(["read", "write", "admin"]);
+
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(256));
-const right = v.picklist(["read", "write", "admin"]);
 const seconds = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INTEGER / 1000));
 
 /**
@@ -25,11 +27,12 @@ const seconds = v.pipe(v.number(), v.minValue(0), v.maxValue(Number.MAX_SAFE_INT
 export const claimsSchema = v.object({
   sub: name,
   jti: name,
+  sid: v.optional(name),
   iat: seconds,
   exp: seconds,
   nbf: v.optional(seconds),
   tenants: v.optional(v.array(v.union([name, v.object({ id: name })])), []),
-  ledgers: v.optional(v.array(v.object({ id: name, right: v.optional(right, "read") })), []),
+  ledgers: v.optional(v.array(v.object({ id: name, right: v.optional(rightSchema, "read") })), []),
   selected: v.optional(v.object({ tenant: v.optional(name) })),
 });
 
@@ -61,7 +64,7 @@ export function isLedger(text: string): boolean {
 
 /** Whether a text names a right. */
 export function isRight(text: string): text is Right {
-  return v.is(right, text);
+  return v.is(rightSchema, text);
 }
 
 /** Whether somebody who holds one right may do what needs another. */

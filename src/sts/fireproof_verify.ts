@@ -83,6 +83,7 @@ export function createFireproofVerifier(options: FireproofVerifierOptions): Veri
       identity: {
         subject: key ? foreignPrefix + claims.userId : claims.userId,
         tokenId: claims.jti ?? digestOf(token),
+        issuedAt: startsAt,
         expiresAt,
         ...toFireproofRights(claims),
       },

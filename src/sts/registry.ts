@@ -12,7 +12,6 @@ import type { AuditDraft, AuditEntry, AuditPlace } from "./audit.ts";
 export type RecordKind =
   | "tenant"
   | "member"
-  | "right"
   | "invite"
   | "refresh"
   | "ticket"

@@ -21,6 +21,10 @@ export interface Identity {
   readonly subject: string;
   /** The token's own name (`jti`). */
   readonly tokenId: string;
+  /** The session that the token was issued in (`sid`); none for one that stands alone. */
+  readonly session?: string | undefined;
+  /** Epoch ms. */
+  readonly issuedAt: number;
   /** Epoch ms. */
   readonly expiresAt: number;
   readonly grants: Grants;
@@ -122,6 +126,8 @@ async function checkSignature(
     identity: {
       subject: claims.sub,
       tokenId: claims.jti,
+      session: claims.sid,
+      issuedAt: Math.floor(claims.iat * 1000),
       expiresAt: Math.floor(claims.exp * 1000),
       grants: toGrants(claims),
     },

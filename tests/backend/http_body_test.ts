@@ -186,7 +186,7 @@ test("a body that breaks off harms nobody, wherever it does", async () => {
 test("a link that is cut while the token is being checked harms nobody", async () => {
   const checking = Promise.withResolvers<void>();
   const gate = Promise.withResolvers<void>();
-  const identity = { subject: "alice", tokenId: "t", expiresAt: Date.now() + 60_000 };
+  const identity = { subject: "alice", tokenId: "t", issuedAt: 0, expiresAt: Date.now() + 60_000 };
   await using server = await startTestBackend({
     verify: async () => {
       checking.resolve();

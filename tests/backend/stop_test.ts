@@ -39,7 +39,7 @@ test("a stopping server finishes commits, answers polls, and closes sockets with
     verify: () => {
       authenticated++;
       look();
-      return Promise.resolve({ subject: "alice", tokenId: "t", expiresAt, grants });
+      return Promise.resolve({ subject: "alice", tokenId: "t", issuedAt: 0, expiresAt, grants });
     },
   });
   const token = "any";

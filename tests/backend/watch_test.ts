@@ -253,7 +253,7 @@ test("a connection has at most 1000 watches", async () => {
   // A token for so many ledgers would be too long: this verifier knows them.
   const expiresAt = Date.now() + 60_000;
   await using wide = await startTestBackend({
-    verify: () => Promise.resolve({ subject: "s", tokenId: "t", expiresAt, grants }),
+    verify: () => Promise.resolve({ subject: "s", tokenId: "t", issuedAt: 0, expiresAt, grants }),
   });
   const socket = await RawSocket.greet(wide.url, "any");
   const ids = ledgers.map((it) => socket.ask("watch", { ledger: it }));

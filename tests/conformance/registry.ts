@@ -180,7 +180,7 @@ function names(make: MakePlace): void {
     await using registry = await place.open();
     const keys: readonly RecordKey[] = [
       { kind: "member", tenant: "acme", name: "a" },
-      { kind: "right", tenant: "acme", name: "a" },
+      { kind: "invite", tenant: "acme", name: "a" },
       { kind: "member", tenant: "Acme", name: "a" },
       { kind: "member", tenant: "", name: "a" },
       { kind: "member", tenant: "acme", name: "A" },

@@ -13,7 +13,7 @@ const below: Readonly<Record<string, readonly string[]>> = {
   transport: ["base", "protocol"],
   client: ["base", "protocol", "transport"],
   gateway: ["base", "protocol", "transport", "client"],
-  sts: ["protocol"],
+  sts: ["base", "protocol"],
   backend: ["base", "protocol", "sts"],
   config: ["protocol", "sts"],
   cli: ["base", "protocol", "transport", "client", "sts", "backend", "config"],

@@ -76,6 +76,7 @@ export function startCrowd(metaStore: MetaStore, ledgers: readonly string[]): Cr
       Promise.resolve({
         subject: "alice",
         tokenId: "any",
+        issuedAt: 0,
         expiresAt: clock.now() + 3_600_000,
         grants: new Map(ledgers.map((it) => [it, "write"])),
       }),
