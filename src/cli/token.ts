@@ -1,5 +1,6 @@
 /** `token`: makes a token for one or more ledgers. */
 
+import { splitLedger } from "../protocol/model.ts";
 import { isLedger, isRight } from "../sts/claims.ts";
 import { issueFireproofToken, issueToken } from "../sts/issue.ts";
 import type { SigningKey } from "../sts/keys.ts";
@@ -52,7 +53,7 @@ export const token: Command = async (terminal, args) => {
 
 /** What Fireproof's claims cannot say. */
 function fireproofMistakes(words: readonly string[], right: string): readonly string[] {
-  const tenants = new Set(words.map(tenantOf));
+  const tenants = new Set(words.map((it) => splitLedger(it)[0]));
   return [
     ...tenants.size <= 1
       ? []
@@ -64,25 +65,18 @@ function fireproofMistakes(words: readonly string[], right: string): readonly st
 function issueForStockClient(key: SigningKey, order: Order): Promise<string> {
   const { subject, ledgers: [first, ...others], issuedAt, expiresAt } = order;
   if (!first || first.right === "admin") throw new TypeError("The order was not checked");
+  const [tenant, name] = splitLedger(first.id);
   return issueFireproofToken(key, {
     subject,
     issuedAt,
     expiresAt,
     right: first.right,
-    tenant: tenantOf(first.id),
-    ledgers: [nameOf(first.id), ...others.map(({ id }) => nameOf(id))],
+    tenant,
+    ledgers: [name, ...others.map(({ id }) => splitLedger(id)[1])],
   });
 }
 
 type Order = Parameters<typeof issueToken>[1];
-
-function tenantOf(ledger: string): string {
-  return ledger.slice(0, ledger.indexOf("/"));
-}
-
-function nameOf(ledger: string): string {
-  return ledger.slice(ledger.indexOf("/") + 1);
-}
 
 function parseDuration(text: string): number | undefined {
   const match = /^([1-9]\d{0,5})([smhd])$/.exec(text);

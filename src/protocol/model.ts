@@ -105,18 +105,25 @@ export function listOf<const S extends v.GenericSchema>(item: S, maxItems = maxL
   return v.optional(v.pipe(v.array(item), v.maxLength(maxItems)), []);
 }
 
-/** `tenant/ledger`: two names of letters, digits, `.`, `_` and `-`, each up to 64 long. */
+/** A tenant's or a ledger's own name: letters, digits, `.`, `_` and `-`, up to 64 of them. */
+const ledgerPart = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}";
+/** A ledger's name without its tenant. */
+export const ledgerNameSchema = v.pipe(v.string(), v.regex(new RegExp(`^${ledgerPart}$`)));
+/** `tenant/ledger`: two such names. */
 export const ledgerSchema = v.pipe(
   v.string(),
-  v.regex(
-    /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\/[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/,
-    "is no tenant/ledger",
-  ),
+  v.regex(new RegExp(`^${ledgerPart}\\/${ledgerPart}$`), "is no tenant/ledger"),
 );
 
 /** Whether a text is a ledger's full name. */
 export function isLedgerId(text: string): boolean {
   return v.is(ledgerSchema, text);
+}
+
+/** The tenant and the ledger's own name, of a ledger's full name. */
+export function splitLedger(ledger: string): readonly [tenant: string, name: string] {
+  const slash = ledger.indexOf("/");
+  return [ledger.slice(0, slash), ledger.slice(slash + 1)];
 }
 
 export const cidSchema = v.pipe(v.string(), v.check(isCid, "is no CID (v1, base32, sha2-256)"));

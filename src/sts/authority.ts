@@ -5,6 +5,7 @@
 
 import { type Clock, pause } from "../base/clock.ts";
 import { HearthError } from "../protocol/errors.ts";
+import { splitLedger } from "../protocol/model.ts";
 import type { Grants } from "./claims.ts";
 import { Members } from "./members.ts";
 import type { Registry, RegistryRecord } from "./registry.ts";
@@ -169,7 +170,7 @@ function toConcerns(records: readonly RegistryRecord[]): Concerns {
     if (all || subjects.has(subject)) return true;
     if (tenants.size === 0) return false;
     for (const ledger of grants.keys()) {
-      if (tenants.has(ledger.split("/", 1)[0] ?? "")) return true;
+      if (tenants.has(splitLedger(ledger)[0])) return true;
     }
     return false;
   };

@@ -1,7 +1,7 @@
 /** What a token says, and which right on which ledger follows from it. */
 
 import * as v from "valibot";
-import { ledgerSchema, type Right } from "../protocol/model.ts";
+import { ledgerSchema, type Right, splitLedger } from "../protocol/model.ts";
 
 /** Who issues tokens, and for whom. */
 export const issuer = "hearth";
@@ -49,7 +49,7 @@ export function toGrants(claims: Claims): Grants {
   for (const { id, right } of claims.ledgers) {
     const ledger = id.includes("/") ? id : qualify(id, tenants, claims.selected?.tenant);
     if (ledger === undefined || !isLedger(ledger)) continue;
-    const tenant = ledger.slice(0, ledger.indexOf("/"));
+    const [tenant] = splitLedger(ledger);
     if (tenants.size > 0 && !tenants.has(tenant)) continue;
     const held = grants.get(ledger);
     if (held === undefined || !includesRight(held, right)) grants.set(ledger, right);

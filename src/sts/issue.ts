@@ -1,7 +1,7 @@
 /** Makes tokens. */
 
 import { SignJWT } from "jose";
-import type { Right } from "../protocol/model.ts";
+import { type Right, splitLedger } from "../protocol/model.ts";
 import { algorithm, audience, issuer, tokenType } from "./claims.ts";
 import { fireproofType } from "./fireproof_claims.ts";
 import type { SigningKey } from "./keys.ts";
@@ -21,7 +21,7 @@ export interface TokenRequest {
 /** Makes a signed token. */
 export function issueToken(key: SigningKey, request: TokenRequest): Promise<string> {
   const { subject, ledgers, issuedAt, expiresAt } = request;
-  const tenants = new Set(ledgers.map(({ id }) => id.slice(0, id.indexOf("/"))));
+  const tenants = new Set(ledgers.map(({ id }) => splitLedger(id)[0]));
   return new SignJWT({ tenants: [...tenants], ledgers })
     .setProtectedHeader({ alg: algorithm, typ: tokenType, kid: key.id })
     .setIssuer(issuer)

@@ -1,7 +1,7 @@
 /** Members of managed tenants: what the database lets somebody do, whatever a token says. */
 
 import * as v from "valibot";
-import type { Right } from "../protocol/model.ts";
+import { ledgerNameSchema, type Right, splitLedger } from "../protocol/model.ts";
 import { type Grants, includesRight, rightSchema } from "./claims.ts";
 import type { RecordKey, Registry, RegistryRecord } from "./registry.ts";
 
@@ -11,8 +11,6 @@ export const roles = ["owner", "admin", "member"] as const;
 /** One of these. An owner may do all that an admin may, and name owners. */
 export type Role = (typeof roles)[number];
 
-/** A ledger's name without its tenant, as in `ledgerSchema`. */
-const ledgerName = v.pipe(v.string(), v.regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/));
 /** Most ledgers that one member has rights on; it keeps the record below its bound. */
 const maxLedgers = 128;
 
@@ -22,7 +20,7 @@ export const memberSchema = v.strictObject({
   /** Rights of a `member`; owners and admins have all rights on all ledgers. */
   ledgers: v.optional(
     v.pipe(
-      v.record(ledgerName, rightSchema),
+      v.record(ledgerNameSchema, rightSchema),
       v.check((it) => Object.keys(it).length <= maxLedgers),
     ),
     {},
@@ -93,7 +91,7 @@ export class Members {
     const narrowed = new Map<string, Right>();
     let isSame = true;
     for (const [id, granted] of grants) {
-      const [tenant = "", ledger = ""] = id.split("/", 2);
+      const [tenant, ledger] = splitLedger(id);
       const standing = await this.standing(tenant, subject);
       const held = standing === "unmanaged"
         ? granted

@@ -1,6 +1,7 @@
 /** What was taken back: a token, a session, or all that was issued to somebody or for something. */
 
 import * as v from "valibot";
+import { splitLedger } from "../protocol/model.ts";
 import type { Grants } from "./claims.ts";
 import type { RecordKey, RecordWrite, RegistryRecord } from "./registry.ts";
 import type { Identity } from "./verify.ts";
@@ -29,12 +30,8 @@ const valueSchema = v.strictObject({
 
 /** Where a revocation is kept; another one of the same takes its place. */
 export function revocationKey({ kind, name }: Pick<Revocation, "kind" | "name">): RecordKey {
-  const isOfTenant = kind === "tenant" || kind === "ledger";
-  return {
-    kind: "revoked",
-    tenant: isOfTenant ? name.split("/", 1)[0] ?? "" : "",
-    name: `${kind}:${name}`,
-  };
+  const tenant = kind === "tenant" ? name : kind === "ledger" ? splitLedger(name)[0] : "";
+  return { kind: "revoked", tenant, name: `${kind}:${name}` };
 }
 
 /** How a revocation is written down. */
@@ -88,7 +85,7 @@ export class Revocations {
     if (this.#entries.size === 0) return grants;
     const left = [...grants].filter(([ledger]) =>
       !this.#has("ledger", ledger, issuedAt) &&
-      !this.#has("tenant", ledger.split("/", 1)[0] ?? "", issuedAt)
+      !this.#has("tenant", splitLedger(ledger)[0], issuedAt)
     );
     return left.length === grants.size ? grants : new Map(left);
   }

@@ -2,7 +2,7 @@
 
 import * as v from "valibot";
 import { HearthError } from "../../protocol/errors.ts";
-import { isLedgerId } from "../../protocol/model.ts";
+import { isLedgerId, splitLedger } from "../../protocol/model.ts";
 import { refuseUnknown, toPublicError } from "../dispatch.ts";
 import { messagesOf } from "../log.ts";
 import { authorise, openSession, type Session } from "../session.ts";
@@ -121,7 +121,7 @@ function tokenOf(auth: unknown): string {
 }
 
 function toTenant(ledger: LedgerId): object {
-  const [tenant, name] = ledger.split("/");
+  const [tenant, name] = splitLedger(ledger);
   return { tenant, ledger: name };
 }
 

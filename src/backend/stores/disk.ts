@@ -1,5 +1,6 @@
 /** The embedded BlobStore: one file a blob, on the disk before `put` resolves. */
 
+import { splitLedger } from "../../protocol/model.ts";
 import { Buffer } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { type FileHandle, link, open, readdir, rename, rm, stat } from "node:fs/promises";
@@ -8,7 +9,7 @@ import { HearthError } from "../../protocol/errors.ts";
 import { BlobCheck, checkBody } from "./blob_check.ts";
 import type { BlobKey, BlobStore } from "./blob_store.ts";
 import { DirectoryTree, makeDirectory, syncDirectory } from "./durable_directory.ts";
-import { nameOf, splitLedger } from "./names.ts";
+import { nameOf } from "./names.ts";
 
 /** Options of {@linkcode openDisk}. */
 export interface DiskOptions {

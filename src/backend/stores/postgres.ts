@@ -1,7 +1,13 @@
 /** The MetaStore for several servers at once: one Postgres database, an fsync before every ack. */
 
 import { type Clock, systemClock } from "../../base/clock.ts";
-import type { BlobListing, BlobRef, Meta, StoreName } from "../../protocol/model.ts";
+import {
+  type BlobListing,
+  type BlobRef,
+  type Meta,
+  splitLedger,
+  type StoreName,
+} from "../../protocol/model.ts";
 import type {
   Commit,
   CompareAndSet,
@@ -17,7 +23,6 @@ import type {
   WalKey,
   WalRecord,
 } from "./meta_store.ts";
-import { splitLedger } from "./names.ts";
 import { textArray } from "./postgres_arrays.ts";
 import { readyDatabase, resumeSession } from "./postgres_database.ts";
 import { toHold } from "./postgres_held.ts";

@@ -1,8 +1,8 @@
 /** Writes lists as Postgres' array literals: the driver knows no array types without asking for them. */
 
+import { splitLedger } from "../../protocol/model.ts";
 import { Buffer } from "node:buffer";
 import type { LedgerId } from "./meta_store.ts";
-import { splitLedger } from "./names.ts";
 
 /** For a parameter of type `text[]`. */
 export function textArray(texts: readonly (string | null)[]): string {

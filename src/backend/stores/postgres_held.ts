@@ -1,9 +1,8 @@
 /** Metas that the Postgres store holds back from readers. */
 
 import { Buffer } from "node:buffer";
-import type { Meta } from "../../protocol/model.ts";
+import { type Meta, splitLedger } from "../../protocol/model.ts";
 import type { LedgerId } from "./meta_store.ts";
-import { splitLedger } from "./names.ts";
 import { textArray } from "./postgres_arrays.ts";
 import { statement } from "./postgres_session.ts";
 import { sql } from "./postgres_sql.ts";

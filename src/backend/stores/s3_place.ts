@@ -1,8 +1,8 @@
 /** Where blobs lie in an S3 bucket, and the setting that says it. */
 
+import { splitLedger } from "../../protocol/model.ts";
 import { Buffer } from "node:buffer";
 import type { BlobKey } from "./blob_store.ts";
-import { splitLedger } from "./names.ts";
 
 /** A bucket, and who may use it. */
 export interface S3Place {

@@ -1,7 +1,13 @@
 /** The embedded MetaStore: one SQLite file, one process, an fsync before every ack. */
 
 import { dirname, resolve } from "node:path";
-import type { BlobListing, BlobRef, Meta, StoreName } from "../../protocol/model.ts";
+import {
+  type BlobListing,
+  type BlobRef,
+  type Meta,
+  splitLedger,
+  type StoreName,
+} from "../../protocol/model.ts";
 import type { Registry } from "../../sts/registry.ts";
 import { makeDirectory } from "./durable_directory.ts";
 import type {
@@ -20,7 +26,6 @@ import type {
   WalKey,
   WalRecord,
 } from "./meta_store.ts";
-import { splitLedger } from "./names.ts";
 import { type LedgerView, planCommit } from "./plan_commit.ts";
 import { bytesOf, heldOf, integerOf, listingOf, metaOf, utf8Of } from "./rows.ts";
 import { type AfterWrite, SqliteConnection } from "./sqlite_connection.ts";

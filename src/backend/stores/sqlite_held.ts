@@ -1,8 +1,7 @@
 /** Metas that the SQLite store holds back from readers. */
 
-import type { Meta } from "../../protocol/model.ts";
+import { type Meta, splitLedger } from "../../protocol/model.ts";
 import type { LedgerId } from "./meta_store.ts";
-import { splitLedger } from "./names.ts";
 import { textOf } from "./rows.ts";
 import type { Statements } from "./sqlite_sql.ts";
 

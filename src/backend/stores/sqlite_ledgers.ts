@@ -1,7 +1,7 @@
 /** The ledgers of the SQLite store, those in use in memory. */
 
+import { splitLedger } from "../../protocol/model.ts";
 import type { LedgerId, LogBounds } from "./meta_store.ts";
-import { splitLedger } from "./names.ts";
 import { integerOf } from "./rows.ts";
 import type { SqliteIndex } from "./sqlite_index.ts";
 import type { Statements } from "./sqlite_sql.ts";
