@@ -4,21 +4,21 @@
  */
 
 import type { AnyLink, Loadable } from "@fireproof/core-types-blockstore";
+import { RecentMap } from "../base/recent_map.ts";
 import { type OpenedCar, toOpenedCar } from "./cars.ts";
 
 /** Commits remembered of a database; the oldest goes first, and its car is opened where needed. */
 const maxRemembered = 16;
 
 type CarTransaction = Parameters<Loadable["commit"]>[0];
-/** By the CID of the commit's first car. */
-type Remembered = Map<string, OpenedCar>;
 
-const remembered = new WeakMap<Loadable, Remembered>();
+/** By database, and by the CID of the commit's first car. */
+const remembered = new WeakMap<Loadable, RecentMap<OpenedCar>>();
 
 /** Remembers this database's commits from now on. */
 export function rememberCommits(loader: Loadable): void {
   if (remembered.has(loader)) return;
-  const opened: Remembered = new Map();
+  const opened = new RecentMap<OpenedCar>(maxRemembered);
   remembered.set(loader, opened);
   const commit = loader.commit.bind(loader);
   loader.commit = async (transaction, done, opts) => {
@@ -28,8 +28,6 @@ export function rememberCommits(loader: Loadable): void {
     // What a compaction declares superfluous is in its car alone.
     if (!first || !needs) return cars;
     opened.set(`${first}`, await describe(transaction, done, needs));
-    const [oldest] = opened.keys();
-    if (opened.size > maxRemembered && oldest !== undefined) opened.delete(oldest);
     return cars;
   };
 }

@@ -1,6 +1,7 @@
 /** Members of managed tenants: what the database lets somebody do, whatever a token says. */
 
 import * as v from "valibot";
+import { RecentMap } from "../base/recent_map.ts";
 import { ledgerNameSchema, type Right, splitLedger } from "../protocol/model.ts";
 import { type Grants, includesRight, rightSchema } from "./claims.ts";
 import type { RecordKey, Registry, RegistryRecord } from "./registry.ts";
@@ -56,8 +57,8 @@ export function smallerRight(one: Right, other: Right): Right {
   return includesRight(one, other) ? other : one;
 }
 
-/** What is known of somebody in a tenant: nothing where the tenant is not managed. */
-export type Standing = "unmanaged" | Member | "stranger";
+/** What somebody is in a tenant; `unmanaged` is a tenant of which the database says nothing. */
+export type Membership = "unmanaged" | Member | "stranger";
 
 /** Most answers remembered; those that were not used for the longest time are asked for again. */
 const maxRemembered = 50_000;
@@ -66,16 +67,16 @@ const maxRemembered = 50_000;
 export class Members {
   readonly #registry: Pick<Registry, "get">;
   /** By tenant. */
-  readonly #managed = new Memory<boolean>();
+  readonly #managed = new Answers<boolean>();
   /** By tenant and subject. */
-  readonly #members = new Memory<Member | "stranger">();
+  readonly #members = new Answers<Member | "stranger">();
 
   constructor(registry: Pick<Registry, "get">) {
     this.#registry = registry;
   }
 
   /** What somebody is in a tenant. @throws {HearthError} `UNAVAILABLE` */
-  async standing(tenant: string, subject: string): Promise<Standing> {
+  async membership(tenant: string, subject: string): Promise<Membership> {
     const managed = await this.#managed.get(tenant, async () => {
       return (await this.#registry.get([tenantKey(tenant)])).length > 0;
     });
@@ -92,17 +93,23 @@ export class Members {
     let isSame = true;
     for (const [id, granted] of grants) {
       const [tenant, ledger] = splitLedger(id);
-      const standing = await this.standing(tenant, subject);
-      const held = standing === "unmanaged"
+      const membership = await this.membership(tenant, subject);
+      const held = membership === "unmanaged"
         ? granted
-        : standing === "stranger"
+        : membership === "stranger"
         ? undefined
-        : rightOf(standing, ledger);
+        : rightOf(membership, ledger);
       const right = held && smallerRight(granted, held);
       if (right !== granted) isSame = false;
       if (right) narrowed.set(id, right);
     }
     return isSame ? grants : narrowed;
+  }
+
+  /** All is asked for again. */
+  clear(): void {
+    this.#managed.clear();
+    this.#members.clear();
   }
 
   /** A record has changed: what was remembered of it is asked for again. */
@@ -113,16 +120,12 @@ export class Members {
 }
 
 /** Answers, each asked for once; a question that fails is forgotten. */
-class Memory<T> {
-  readonly #answers = new Map<string, Promise<T>>();
+class Answers<T> {
+  readonly #answers = new RecentMap<Promise<T>>(maxRemembered);
 
   async get(name: string, ask: () => Promise<T>): Promise<T> {
-    const known = this.#answers.get(name);
-    const answer = known ?? ask();
-    this.#answers.delete(name);
+    const answer = this.#answers.get(name) ?? ask();
     this.#answers.set(name, answer);
-    const [oldest] = this.#answers.keys();
-    if (this.#answers.size > maxRemembered && oldest !== undefined) this.#answers.delete(oldest);
     try {
       return await answer;
     } catch (error) {
@@ -133,5 +136,9 @@ class Memory<T> {
 
   forget(name: string): void {
     this.#answers.delete(name);
+  }
+
+  clear(): void {
+    this.#answers.clear();
   }
 }

@@ -1,5 +1,6 @@
 /** Which metas wait, by the processes that sent them, as far as this instance has heard. */
 
+import { RecentMap } from "../../base/recent_map.ts";
 import type { Meta } from "../../protocol/model.ts";
 import type { LedgerId } from "../stores/meta_store.ts";
 
@@ -8,7 +9,7 @@ const maxSenders = 10_000;
 
 /** Remembers them. */
 export class HeldBySender {
-  readonly #cids = new Map<string, Set<string>>();
+  readonly #cids = new RecentMap<ReadonlySet<string>>(maxSenders);
 
   /** Those of one sender that still wait. */
   of(sender: string, ledger: LedgerId, held: ReadonlyMap<string, Meta>): Set<string> {
@@ -16,12 +17,8 @@ export class HeldBySender {
     return new Set([...cids].filter((cid) => held.has(cid)));
   }
 
-  set(sender: string, ledger: LedgerId, cids: Set<string>): void {
-    const name = nameOf(sender, ledger);
-    this.#cids.delete(name);
-    this.#cids.set(name, cids);
-    const [oldest] = this.#cids.keys();
-    if (this.#cids.size > maxSenders && oldest !== undefined) this.#cids.delete(oldest);
+  set(sender: string, ledger: LedgerId, cids: ReadonlySet<string>): void {
+    this.#cids.set(nameOf(sender, ledger), cids);
   }
 }
 
