@@ -49,7 +49,7 @@ export class Authority implements AsyncDisposable {
   #asOf = 0;
   #forgotAt = 0;
   #following: Promise<void> = Promise.resolve();
-  #catching: Promise<void> | undefined;
+  #reading: Promise<void> | undefined;
 
   constructor(options: AuthorityOptions) {
     this.#options = options;
@@ -67,7 +67,7 @@ export class Authority implements AsyncDisposable {
    * @throws {HearthError} `UNAVAILABLE` when it cannot be read
    */
   async start(): Promise<void> {
-    await this.#catchUp();
+    await this.refresh();
     this.#following = this.#follow();
   }
 
@@ -91,12 +91,15 @@ export class Authority implements AsyncDisposable {
   }
 
   /**
-   * Puts in force what this instance has just written.
+   * Puts in force what this instance has just written. One reads at a time: who asks while another
+   * does needs what is read behind it.
    *
    * @throws {HearthError} `UNAVAILABLE` when the registry cannot be read; it is asked again soon
    */
   async refresh(): Promise<void> {
-    await this.#catchUp();
+    await this.#reading?.catch(() => {}); // Whoever began that one hears of its failure.
+    this.#reading ??= this.#read().finally(() => this.#reading = undefined);
+    await this.#reading;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -112,18 +115,11 @@ export class Authority implements AsyncDisposable {
       await pause(clock, everyMs, this.#ended.signal);
       if (this.#ended.signal.aborted) return;
       try {
-        await this.#catchUp();
+        await this.refresh();
       } catch (error) {
         onError?.(error);
       }
     }
-  }
-
-  /** One at a time; who asks while one is under way needs what begins behind it. */
-  async #catchUp(): Promise<void> {
-    await this.#catching?.catch(() => {}); // Whoever began that one hears of its failure.
-    this.#catching ??= this.#read().finally(() => this.#catching = undefined);
-    await this.#catching;
   }
 
   async #read(): Promise<void> {
@@ -131,14 +127,27 @@ export class Authority implements AsyncDisposable {
     let more = true;
     while (more) {
       const changes = await registry.changes(this.#position, pageSize);
-      this.#position = changes.number;
       more = changes.more;
+      if (changes.number < this.#position) {
+        this.#startAnew();
+        more = true;
+        continue;
+      }
+      this.#position = changes.number;
       if (changes.records.length > 0) this.#take(changes.records);
     }
     const now = clock.now();
     if (now - this.#forgotAt < forgetMs) return;
     this.#forgotAt = now;
     this.#revocations.forget(now);
+  }
+
+  /** What was written has been undone, by a backup that was restored: what is known may be wrong. */
+  #startAnew(): void {
+    this.#position = 0;
+    this.#members.clear();
+    this.#revocations.clear();
+    this.#changed(() => true);
   }
 
   #take(records: readonly RegistryRecord[]): void {
@@ -149,9 +158,11 @@ export class Authority implements AsyncDisposable {
       else continue;
       changed.push(record);
     }
-    if (changed.length === 0) return;
+    if (changed.length > 0) this.#changed(toConcerns(changed));
+  }
+
+  #changed(concerns: Concerns): void {
     this.#asOf++;
-    const concerns = toConcerns(changed);
     for (const listener of this.#listeners) listener(concerns);
   }
 }

@@ -66,6 +66,8 @@ export function toFireproofRights(
 
 /** When a token is in force. */
 export interface FireproofTimes {
+  /** Epoch ms; 0 when the token does not say. */
+  readonly issuedAt: number;
   /** Epoch ms. */
   readonly startsAt: number;
   /** Epoch ms. */
@@ -90,6 +92,7 @@ export function toFireproofTimes({ iat, nbf, exp }: FireproofClaims): FireproofT
   const isMistaken = exp >= leastMilliseconds && iat !== undefined &&
     life >= mistakenHour.fromMs && life < mistakenHour.toMs;
   return {
+    issuedAt,
     startsAt: Math.max(issuedAt, toEpochMs(nbf ?? 0)),
     expiresAt: isMistaken ? issuedAt + mistakenHour.meantMs : Math.floor(toEpochMs(exp)),
     inMilliseconds,

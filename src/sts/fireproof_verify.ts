@@ -74,7 +74,7 @@ export function createFireproofVerifier(options: FireproofVerifierOptions): Veri
     // The library's own messages quote the claims, which do not belong into a log.
     if (!parsed.success) throw new errors.JWTInvalid("the claims do not have their form");
     const claims = parsed.output;
-    const { startsAt, expiresAt, inMilliseconds } = toFireproofTimes(claims);
+    const { issuedAt, startsAt, expiresAt, inMilliseconds } = toFireproofTimes(claims);
     if (key && inMilliseconds && !warned.has(key)) {
       warned.add(key);
       options.onMilliseconds?.(key, expiresAt - startsAt);
@@ -83,7 +83,7 @@ export function createFireproofVerifier(options: FireproofVerifierOptions): Veri
       identity: {
         subject: key ? foreignPrefix + claims.userId : claims.userId,
         tokenId: claims.jti ?? digestOf(token),
-        issuedAt: startsAt,
+        issuedAt,
         expiresAt,
         ...toFireproofRights(claims),
       },

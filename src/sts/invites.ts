@@ -1,6 +1,7 @@
 /** Invites: whoever holds the code becomes a member of a managed tenant, so many times and so long. */
 
 import * as v from "valibot";
+import { includesRight } from "./claims.ts";
 import { type Member, memberSchema, roles } from "./members.ts";
 import { digestOf, matches, randomName, readOpaque, writeOpaque } from "./opaque.ts";
 import type { RecordKey, RecordWrite, Registry, RegistryRecord } from "./registry.ts";
@@ -28,6 +29,8 @@ const valueSchema = v.strictObject({
   madeBy: v.string(),
   digest: v.string(),
 });
+
+type Value = v.InferOutput<typeof valueSchema>;
 
 /** Where an invite is kept. */
 export function inviteKey(tenant: string, id: string): RecordKey {
@@ -60,11 +63,11 @@ export async function findInvite(
   const key = inviteKey(opaque.place.slice(0, at), opaque.place.slice(at + 1));
   const [record] = await registry.get([key]);
   if (!record || (record.endsAt ?? 0) <= now) return undefined;
-  const value = v.parse(valueSchema, JSON.parse(record.value ?? "null"));
+  const value = valueOf(record);
   if (!matches(opaque.secret, value.digest)) return undefined;
   const left = value.uses - 1;
   return {
-    invite: toInvite(record),
+    invite: toInvite(record, value),
     write: {
       ...key,
       version: record.version,
@@ -74,10 +77,13 @@ export async function findInvite(
   };
 }
 
-/** Reads a record. */
-export function toInvite({ tenant, name, value, endsAt = 0 }: RegistryRecord): Invite {
-  const { member, uses, madeBy } = v.parse(valueSchema, JSON.parse(value ?? "null"));
+function toInvite({ tenant, name, endsAt = 0 }: RegistryRecord, value: Value): Invite {
+  const { member, uses, madeBy } = value;
   return { id: name, tenant, member, uses, madeBy, endsAt };
+}
+
+function valueOf({ value }: RegistryRecord): Value {
+  return v.parse(valueSchema, JSON.parse(value ?? "null"));
 }
 
 /** What somebody is who was something already: an invite takes nothing away. */
@@ -88,11 +94,7 @@ export function joinMember(before: Member | undefined, invited: Member): Member 
   const ledgers = { ...before.ledgers };
   for (const [ledger, right] of Object.entries(invited.ledgers)) {
     const held = ledgers[ledger];
-    if (held === undefined || strengths.indexOf(held) < strengths.indexOf(right)) {
-      ledgers[ledger] = right;
-    }
+    if (held === undefined || !includesRight(held, right)) ledgers[ledger] = right;
   }
   return { role, ledgers };
 }
-
-const strengths = ["read", "write", "admin"];

@@ -4,7 +4,7 @@ import { Buffer } from "node:buffer";
 import { hash, randomBytes, timingSafeEqual } from "node:crypto";
 
 /** Kinds of secrets, by what they begin with: a leaked one tells what it is, and what to revoke. */
-export const prefixes = { refresh: "hrt", invite: "hin", ticket: "htk" } as const;
+const prefixes = { refresh: "hrt", invite: "hin" } as const;
 
 /** A kind of secret. */
 export type OpaqueKind = keyof typeof prefixes;

@@ -67,6 +67,11 @@ export class Revocations {
     }
   }
 
+  /** Forgets all. */
+  clear(): void {
+    this.#entries.clear();
+  }
+
   /** Forgets those whose tokens have all ended. */
   forget(now: number): void {
     for (const [name, { endsAt }] of this.#entries) {

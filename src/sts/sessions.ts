@@ -4,7 +4,6 @@
  */
 
 import * as v from "valibot";
-import { HearthError } from "../protocol/errors.ts";
 import { rightSchema } from "./claims.ts";
 import type { TokenRequest } from "./issue.ts";
 import { digestOf, matches, randomName, readOpaque, writeOpaque } from "./opaque.ts";
@@ -100,9 +99,6 @@ function rotate(
 ): Granted {
   const { id, subject, ledgers, startedAt } = session;
   const endsAt = Math.min(now + sessionIdleMs, startedAt + sessionMs);
-  if (endsAt <= now) {
-    throw new HearthError("UNAUTHENTICATED", "Cannot go on with the session: it has ended");
-  }
   const secret = randomName();
   const value: Value = {
     subject,

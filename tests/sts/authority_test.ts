@@ -163,6 +163,32 @@ describe("a managed tenant", () => {
 });
 
 describe("an authority beside others", () => {
+  it("starts anew when what was written has been undone", async () => {
+    const [before, restored] = [createMemoryRegistry(), createMemoryRegistry()];
+    await before.write([managed("acme")], audit);
+    await before.write([revocation("subject", "bob")], audit);
+    await restored.write([revocation("tenant", "umbrella")], audit);
+    let current = before;
+    const told: boolean[] = [];
+    await using authority = new Authority({
+      registry: {
+        shared: false,
+        get: (keys) => current.get(keys),
+        changes: (after, limit) => current.changes(after, limit),
+      },
+      clock: createFakeClock(2_000),
+    });
+    await authority.start();
+    authority.onChange((concerns) => void told.push(concerns(identityOf())));
+    const grants = async () => Object.fromEntries((await authority.judge(identityOf())).grants);
+    assertEquals(await grants(), { "umbrella/notes": "admin" });
+    current = restored;
+    await authority.refresh();
+    assertEquals(await grants(), { "acme/todos": "write" });
+    await authority.judge(identityOf({ subject: "bob" }));
+    assertEquals(told, [true, true]);
+  });
+
   it("hears of what they write when it looks again, also after the registry was away", async () => {
     const registry = createMemoryRegistry();
     let away = false;

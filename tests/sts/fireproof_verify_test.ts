@@ -58,6 +58,11 @@ test("a token of any of the deployment's keys is accepted, though it names none"
   }
 });
 
+test("a token was issued when it says so, though it begins later", async () => {
+  const token = await sign(first.privateKey, { iat: now - 60, nbf: now - 5 });
+  assertEquals((await verify(token)).issuedAt, (now - 60) * 1000);
+});
+
 test("the tokens of Fireproof's dashboard are accepted", async () => {
   const token = await sign(first.privateKey, { iss: "FP_CLOUD", aud: "PUBLIC" }, { typ: "JWT" });
   assertEquals((await verify(token)).selected, "acme/todos");
