@@ -26,7 +26,7 @@ const maxOthers = 100;
 const pageLedgers = 100;
 
 /** What was put, and by whom. */
-export interface Put {
+interface Put {
   readonly metas: readonly Meta[];
   readonly keys: readonly string[];
   /** Names the sender's process for as long as it runs. */
@@ -37,23 +37,23 @@ export interface Put {
 export async function keepOrHold(
   services: FireproofServices,
   ledger: LedgerId,
-  { metas: given, keys, sender }: Put,
+  { metas, keys, sender }: Put,
 ): Promise<void> {
-  if (given.length === 0 && keys.length === 0) return;
+  if (metas.length === 0 && keys.length === 0) return;
   const held = new Map((await services.metaStore.heldMetas(ledger)).map((it) => [it.cid, it]));
   const own = services.heldBy.of(sender, ledger, held);
-  const metas = given.map((meta) => waitWith(meta, held, own));
-  if (await isKept(services, ledger, metas, keys)) return;
+  const whole = metas.map((meta) => waitWith(meta, held, own));
+  if (await isKept(services, ledger, whole, keys)) return;
   // Keys first: whatever needs them comes later.
   if (keys.length > 0) await isKept(services, ledger, [], keys);
   const waiting: Meta[] = [];
-  for (const [at, meta] of given.entries()) {
-    // One of this message may have begun to wait.
-    const whole = waiting.length === 0 ? metas[at] ?? meta : waitWith(meta, held, own);
+  for (const given of metas) {
+    // Anew: one of this message may have begun to wait.
+    const meta = waitWith(given, held, own);
     // What waits for others is tried again below, with them.
-    if (whole === meta && await isKept(services, ledger, [meta], [])) continue;
-    waiting.push(whole);
-    held.set(meta.cid, whole);
+    if (meta === given && await isKept(services, ledger, [meta], [])) continue;
+    waiting.push(meta);
+    held.set(meta.cid, meta);
     own.add(meta.cid);
   }
   if (waiting.length === 0) return;
