@@ -49,6 +49,10 @@ export function metaStoreBlobTests(open: () => Promise<MetaStore>): void {
     const found = (maxBytes: number) => store.findBlobs(ledger, refs, { maxBytes });
     assertEquals(await found(61), [a, large, b, c, d]);
     assertEquals(await found(60), [a, large, b, c, unread(d)]);
+    const empty = blobOf("empty", "");
+    await commitOne(store, commitOf({ blobs: [empty] }));
+    const exactly = await store.findBlobs(ledger, [a, b, c, empty, d], { maxBytes: 60 });
+    assertEquals(exactly, [a, b, c, empty, unread(d)]);
     assertEquals(await found(59), [a, large, b, unread(c), unread(d)]);
     assertEquals(await found(9), [unread(a), large, unread(b), unread(c), unread(d)]);
   });

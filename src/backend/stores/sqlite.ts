@@ -147,11 +147,11 @@ class SqliteStore implements EmbeddedStore {
   ): Promise<readonly StoredBlob[]> {
     return this.#read("find blobs", () => {
       const { id } = this.#find(ledger) ?? nowhere;
-      let left = maxBytes;
+      let left = maxBytes > 0 ? maxBytes : -1;
       return refs.flatMap((ref) => {
         const blob = this.#findBlob(id, ref, left);
         if (blob?.bytes) left -= blob.size;
-        else if (blob?.unread) left = 0;
+        else if (blob?.unread) left = -1;
         return blob ?? [];
       });
     });
@@ -293,14 +293,15 @@ class SqliteStore implements EmbeddedStore {
     return rows.map((row) => utf8Of(row, "value"));
   }
 
-  #findBlob(ledger: number, { store, cid }: BlobRef, maxBytes: number): StoredBlob | undefined {
+  /** @param left bytes that may be read; below 0 none are, also not those of an empty blob */
+  #findBlob(ledger: number, { store, cid }: BlobRef, left: number): StoredBlob | undefined {
     const id = this.#index.findBlob(ledger, { store, cid });
     if (id === undefined) return undefined;
-    const row = (maxBytes > 0 ? this.#sql.readBlob : this.#sql.describeBlob).get(id);
+    const row = (left < 0 ? this.#sql.describeBlob : this.#sql.readBlob).get(id);
     if (!row) return undefined;
     const found = { store, cid, digest: bytesOf(row, "digest"), size: integerOf(row, "size") };
     if (integerOf(row, "kept") === 0) return found;
-    return maxBytes > 0 && found.size <= maxBytes
+    return found.size <= left
       ? { ...found, bytes: bytesOf(row, "bytes") }
       : { ...found, unread: true };
   }
