@@ -29,8 +29,6 @@ export interface StoresOptions {
 /** A server's stores, open. */
 export interface Stores {
   readonly metaStore: MetaStore;
-  /** In the database of the MetaStore. */
-  readonly registry: Registry;
   readonly blobStore: BlobStore;
   /** Signs requests to the blob store, when clients may send them to it themselves. */
   readonly directBlobs: DirectBlobs | undefined;
@@ -47,8 +45,12 @@ export async function openStores(
   options: StoresOptions,
   opened: AsyncDisposableStack,
 ): Promise<Stores> {
-  const { config: { database, blobs, bus }, log } = options;
-  const { metaStore, registry } = await openDatabase(options.config, opened);
+  const { config: { database, data, blobs, bus }, log } = options;
+  const metaStore = opened.use(
+    database === undefined
+      ? await openSqlite({ path: sqlitePath(data) })
+      : await openPostgres({ url: database }),
+  );
   const blobStores = await openBlobs(options);
   opened.use(blobStores.blobStore);
   if (database !== undefined && blobs === undefined) {
@@ -56,20 +58,7 @@ export async function openStores(
       "large blobs stay in the data folder: servers that share the database need HEARTH_BLOBS",
     );
   }
-  const openedBus = opened.use(await openBus(database, bus, log));
-  return { metaStore, registry, ...blobStores, bus: openedBus };
-}
-
-async function openDatabase(
-  { database, data }: Config,
-  opened: AsyncDisposableStack,
-): Promise<Pick<Stores, "metaStore" | "registry">> {
-  if (database === undefined) {
-    const metaStore = opened.use(await openSqlite({ path: sqlitePath(data) }));
-    return { metaStore, registry: metaStore.registry };
-  }
-  const metaStore = opened.use(await openPostgres({ url: database }));
-  return { metaStore, registry: opened.use(await openPostgresRegistry({ url: database })) };
+  return { metaStore, ...blobStores, bus: opened.use(await openBus(database, bus, log)) };
 }
 
 /**
