@@ -1,13 +1,15 @@
 /** The least of a stock Fireproof client: JSON on one socket, and cars over signed URLs. */
 
 import type { Buffer } from "node:buffer";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomBytes, randomUUID } from "node:crypto";
 import { Agent, request } from "node:http";
-import { encode } from "@ipld/dag-cbor";
-import { CID } from "multiformats";
 import { WebSocket } from "ws";
-import { cidOfBlock, toBase64pad } from "../../src/backend/fireproof/meta_block.ts";
 import { formatCid } from "../../src/protocol/cid.ts";
+import {
+  type Message,
+  stockMessages,
+  stockMeta,
+} from "../../tests/backend/fireproof/support/stock_wire.ts";
 
 /** Whose client it is, and where. */
 export interface StockPlace {
@@ -19,29 +21,20 @@ export interface StockPlace {
 /** A client with one message outstanding at most. */
 export interface StockClient {
   /** Sends a message and resolves with the text of its answer. */
-  ask(message: StockMessage): Promise<string>;
+  ask(message: Message): Promise<string>;
   /** Uploads a car, as the real client does: asks for a URL, and puts it there. */
   upload(cid: string, bytes: Uint8Array): Promise<void>;
   /** Makes the message that puts one meta about a car. */
-  putMeta(car: string): StockMessage;
+  putMeta(car: string): Message;
   /** Makes the message that binds. */
-  bind(): StockMessage;
+  bind(): Message;
   close(): void;
-}
-
-/** A message and its name. */
-export interface StockMessage {
-  readonly tid: string;
-  readonly text: string;
 }
 
 /** Parents of a meta: so many make one of about 500 bytes in JSON. */
 const maxParents = 6;
 /** Codec of a car. */
 const carCodec = 0x0202;
-
-let lastTid = 0;
-let lastConn = 0;
 
 /** Opens a client. @param onEvent called with each message that is no answer */
 export async function openStock(
@@ -50,64 +43,48 @@ export async function openStock(
 ): Promise<StockClient> {
   const socket = new WebSocket(`${url.replace(/^http/, "ws")}/ws`, { perMessageDeflate: false });
   const agent = new Agent({ keepAlive: true });
-  const [tenant, name] = ledger.split("/");
-  const auth = { type: "fp-cloud-jwk", params: { jwk: token } };
-  const conn = { reqId: `bench-${++lastConn}-${randomBytes(4).toString("hex")}`, resId: "" };
-  let waiting: { readonly tid: string; resolve(text: string): void } | undefined;
+  let waiting: { readonly mark: string; resolve(text: string): void } | undefined;
   let ours = false;
   socket.on("close", (code) => {
     if (!ours) throw new Error(`Cannot go on: the socket closed with ${code}`);
   });
   socket.on("message", (data) => {
+    // `ws` gives one Buffer a message, as long as its `binaryType` is left alone.
     const message = data as Buffer;
-    if (!waiting || message.indexOf(waiting.tid) < 0) return onEvent?.(message);
+    if (!waiting || message.indexOf(waiting.mark) < 0) return onEvent?.(message);
     const text = message.toString();
     if (text.includes('"type":"error"')) throw new Error(`Cannot go on: ${text.slice(0, 500)}`);
     waiting.resolve(text);
     waiting = undefined;
   });
-  const make = (type: string, fields: object): StockMessage => {
-    const tid = `tid-${++lastTid}.`;
-    const base = { tid, type, version: "FP-MSG-1.0", auth, conn, tenant: { tenant, ledger: name } };
-    return { tid, text: JSON.stringify({ ...base, ...fields }) };
-  };
-  const ask = ({ tid, text }: StockMessage): Promise<string> => {
-    const answered = new Promise<string>((resolve) => waiting = { tid, resolve });
-    socket.send(text);
+  const ask = (message: Message): Promise<string> => {
+    const mark = `"tid":"${message["tid"]}"`;
+    const answered = new Promise<string>((resolve) => waiting = { mark, resolve });
+    socket.send(JSON.stringify(message));
     return answered;
   };
   await new Promise<void>((resolve) => socket.once("open", () => resolve()));
-  const opened = await ask(make("reqOpen", { conn: { reqId: conn.reqId } }));
-  conn.resId = JSON.parse(opened).conn.resId;
+  const place = { token, ledger, reqId: `bench-${randomUUID()}` };
+  const { reqId } = place;
+  const opened = await ask(stockMessages(place).make("reqOpen", { conn: { reqId } }));
+  const { data, bind, putMeta } = stockMessages({
+    ...place,
+    resId: JSON.parse(opened).conn.resId,
+  });
   const parents: string[] = [];
   return {
     ask,
     upload: async (cid, bytes) => {
-      const { signedUrl } = JSON.parse(
-        await ask(make("reqPutData", {
-          methodParam: { method: "PUT", store: "car" },
-          urlParam: { key: cid },
-        })),
-      );
+      const { signedUrl } = JSON.parse(await ask(data("Put", cid)));
       await put(signedUrl, bytes, agent);
     },
     putMeta: (car) => {
-      const dbMeta = new TextEncoder().encode(JSON.stringify({ cars: [{ "/": car }] }));
-      const data = encode({ data: { dbMeta }, parents: parents.map((cid) => CID.parse(cid)) });
-      const meta = { cid: cidOfBlock(data), parents: [...parents], data: toBase64pad(data) };
+      const meta = stockMeta([car], parents);
       parents.push(meta.cid);
       if (parents.length > maxParents) parents.shift();
-      return make("reqPutMeta", {
-        methodParam: { method: "PUT", store: "meta" },
-        urlParam: { key: "main" },
-        meta: { metas: [meta], keys: [] },
-      });
+      return putMeta([meta]);
     },
-    bind: () =>
-      make("bindGetMeta", {
-        methodParam: { method: "GET", store: "meta" },
-        urlParam: { key: "main" },
-      }),
+    bind,
     close: () => {
       ours = true;
       socket.terminate();
