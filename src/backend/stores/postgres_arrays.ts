@@ -1,7 +1,7 @@
 /** Writes lists as Postgres' array literals: the driver knows no array types without asking for them. */
 
-import { splitLedger } from "../../protocol/model.ts";
 import { Buffer } from "node:buffer";
+import { splitLedger } from "../../protocol/model.ts";
 import type { LedgerId } from "./meta_store.ts";
 
 /** For a parameter of type `text[]`. */

@@ -1,7 +1,7 @@
 /** Where blobs lie in an S3 bucket, and the setting that says it. */
 
-import { splitLedger } from "../../protocol/model.ts";
 import { Buffer } from "node:buffer";
+import { splitLedger } from "../../protocol/model.ts";
 import type { BlobKey } from "./blob_store.ts";
 
 /** A bucket, and who may use it. */
